@@ -1,0 +1,48 @@
+# gameday: `make` alone lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+T ?= tests
+
+.PHONY: help venv drill test test-all lint mutants killpoints bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+venv: $(STAMP) ## make .venv with everything in it
+
+# uv resolves in seconds; where it cannot be had, a recent pip with the constraints does the same.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --upgrade pip
+	@$(BIN)/python -m pip install -q uv && $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[lab,dev]' \
+	  || $(BIN)/python -m pip install -q -c constraints.txt -e '.[lab,dev]'
+	@touch $@
+
+drill: $(STAMP) ## lose a real PostgreSQL primary under load, fail over, fail back, keep the evidence
+	@$(BIN)/gameday drill
+
+test: $(STAMP) ## the suite: real PostgreSQL, real Locust, under 3 minutes
+	@$(BIN)/python -m pytest $(T) -m 'not slow' -n 2
+
+test-all: $(STAMP) ## everything, the slow tests too
+	@$(BIN)/python -m pytest $(T) -n 2
+
+lint: $(STAMP) ## ruff and mypy --strict
+	@$(BIN)/ruff check gameday tests loadprofiles
+	@$(BIN)/ruff format --check gameday tests
+	@$(BIN)/mypy
+
+mutants: $(STAMP) ## change the engine on purpose; every change must be noticed
+	@$(BIN)/python -m tests.mutants
+
+killpoints: $(STAMP) ## kill the runner at every event of a drill; nothing may stay behind
+	@$(BIN)/python -m tests.killpoints
+
+bench: $(STAMP) ## compare side by side, print ratios
+	@$(BIN)/python -m tests.bench
+
+clean: ## remove what was made, the virtual environment too
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

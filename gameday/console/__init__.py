@@ -1,0 +1,1 @@
+"""Live views of a history. Losing one changes nothing about the run."""

@@ -1,0 +1,1 @@
+"""The only record of a run: append-only, totally ordered, hash-chained."""

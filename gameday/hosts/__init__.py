@@ -1,0 +1,1 @@
+"""Processes and threads that touch the world, so that the deciding process never does."""

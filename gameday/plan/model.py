@@ -1,0 +1,252 @@
+"""The plan as the rest of the house sees it: immutable, validated, in whole numbers.
+
+`gameday.plan.load` makes these from YAML; `plan.json` in a run folder is their canonical JSON,
+and the plan's digest is the SHA-256 of it. Durations are nanoseconds (`_ns`), ratios parts per
+million (`_ppm`), rates arrivals per 1 000 s (`_per_1000s`): hashed records hold no floats.
+
+Runbooks are inlined here: a runbook is no more than a run of steps that carry its name.
+Foreign data (the arguments of an activity, the specification of a probe) is kept as JSON text,
+because gameday does not own its shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+NS = 1_000_000_000
+PPM = 1_000_000
+
+
+class StepKind(StrEnum):
+    """What a step does to the world."""
+
+    LOAD = "load"
+    FAULT = "fault"
+    FAILOVER = "failover"
+    MANUAL = "manual"
+    HOLD = "hold"
+    UNDO = "undo"
+
+
+class Segment(StrEnum):
+    """The part of a recovery that a step's time is booked to. The first four sum to RTA."""
+
+    DETECT = "detect"
+    DECIDE = "decide"
+    FAIL_OVER = "fail-over"
+    COME_UP = "come-up"
+    VALIDATE = "validate"
+    FAIL_BACK = "fail-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One Chaos Toolkit activity: data, never code.
+
+    `provider` is the JSON text of a Chaos Toolkit provider, for instance
+    `{"type":"python","module":"gameday.actions.postgres","func":"kill","arguments":{"node":"a"}}`.
+    """
+
+    name: str
+    provider: str
+    timeout_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadChange:
+    """What a load step asks for: exactly one of a rate (open loop) or users (closed loop)."""
+
+    load: str
+    rate_per_1000s: int | None = None
+    users: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change to the world, with a deadline and, for a fault, an undo and a time to live.
+
+    Steps with the same `group` start together; the next group starts when all of them have ended.
+    A fault ends when it is injected (and undone, where `for_ns` is given).
+    `in_place` reads the fault back: true while it is still there. It decides whether an undo worked.
+    A step that `supersedes` targets replaces every undo owed on them with its own, from the moment
+    it starts. `complete` steps of a runbook past its point of no return run even after a halt.
+    A step of kind `undo` carries out whatever undo is owed on `target` at that moment.
+    """
+
+    id: str
+    name: str
+    kind: StepKind
+    group: int
+    deadline_ns: int
+    target: str = ""
+    do: Activity | None = None
+    undo: Activity | None = None
+    in_place: Activity | None = None
+    undo_deadline_ns: int = 30 * NS
+    grace_ns: int = 50_000_000
+    ttl_ns: int | None = None
+    for_ns: int | None = None
+    runbook: str | None = None
+    segment: Segment | None = None
+    point_of_no_return: bool = False
+    supersedes: tuple[str, ...] = ()
+    complete: bool = False
+    returns_home: bool = False
+    load: LoadChange | None = None
+    survives: str = ""
+    manual_command: str = ""
+
+
+class ProbeKind(StrEnum):
+    """How a probe reads the target. `activity` is any Chaos Toolkit probe, run in a host."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    SQL = "sql"
+    PROCESS = "process"
+    ACTIVITY = "activity"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One measurement at a fixed rate with its own deadline. `spec` is JSON text, by kind.
+
+    http: {"url", "method"="GET", "status"=[200..299], "body"?, "headers"?, "keep_alive"=false}
+    tcp: {"host", "port"} · sql: {"dsn", "query", "expect"?} · process: {"argv"}
+    activity: a Chaos Toolkit probe {"provider", "tolerance"}
+    """
+
+    name: str
+    kind: ProbeKind
+    spec: str
+    every_ns: int
+    timeout_ns: int
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """A share of good events over a window. Source is one probe, or the load.
+
+    With `load_stat` set the SLO judges load buckets: a request is good when it succeeded and,
+    where `below_ns` is given, the named percentile of the window stays below it.
+    """
+
+    name: str
+    window_ns: int
+    objective_ppm: int
+    probe: str | None = None
+    load_stat: str | None = None
+    below_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyState:
+    """Which SLOs must hold, for how long before any fault and after recovery."""
+
+    slos: tuple[str, ...]
+    baseline_ns: int
+    stabilise_ns: int
+    patience_ns: int = 60 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class StopCondition:
+    """A limit that halts the run (or warns) when breached, or when it cannot be read.
+
+    Exactly one of: `slo` with `bad_above_ppm` held `for_ns`; `probe` with `in_a_row` bad samples;
+    `silence_ns`, no fresh sample of some probe for that long.
+    """
+
+    name: str
+    then: str
+    slo: str | None = None
+    bad_above_ppm: int | None = None
+    for_ns: int = 0
+    probe: str | None = None
+    in_a_row: int | None = None
+    silence_ns: int | None = None
+    stops: str = "faults"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What recovery must achieve, fixed before the first fault."""
+
+    service: str
+    measured_by: str
+    rto_ns: int
+    rpo_ns: int | None = None
+    mtpd_ns: int | None = None
+    minimum_capacity_ppm: int = PPM
+    source: str = ""
+    held_goods: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One Locust file, run from baseline to the end. Open loop with a rate, closed with users."""
+
+    name: str
+    profile: str
+    profile_sha256: str
+    rate_per_1000s: int | None = None
+    users: int | None = None
+    host: str = ""
+    max_users: int = 200
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Numbered writes on the users' path, by which lost data is measured.
+
+    `spec` (JSON text) for writer `http`: {"url", "read_url", "marker_header"...}; see hosts.ledger.
+    """
+
+    writer: str
+    spec: str
+    every_ns: int
+    timeout_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlastRadius:
+    """The most a drill may touch: a selector, at most `max_targets` of `max_of`, for `duration_ns`."""
+
+    select: tuple[tuple[str, str], ...]
+    max_targets: int
+    max_of: int | None
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The system under drill: the environment it must say it is, and where it says so."""
+
+    environment: str
+    identity_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One drill. `about` holds the papers: hypothesis, author, owner, roles, scenario, ticket…"""
+
+    title: str
+    kind: str
+    service: str
+    source: str
+    about: tuple[tuple[str, str], ...]
+    target: Target
+    objectives: tuple[Objective, ...]
+    recovery: str
+    load: tuple[Load, ...]
+    probes: tuple[Probe, ...]
+    slos: tuple[Slo, ...]
+    steady_state: SteadyState
+    stop_conditions: tuple[StopCondition, ...]
+    blast_radius: BlastRadius | None
+    steps: tuple[Step, ...]
+    ledger: Ledger | None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The loop that carries decisions out, and the watchdog that takes over when it cannot."""
