@@ -1,0 +1,47 @@
+"""The run's clock: nanoseconds of CLOCK_BOOTTIME since the run began.
+
+One clock for every process of a run on one machine: it never steps backwards, and it counts the
+time a laptop or VM was suspended, which CLOCK_MONOTONIC does not. Where the kernel has no
+CLOCK_BOOTTIME the monotonic clock stands in.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_ns() -> int:
+    """Return nanoseconds since this machine booted."""
+    return time.clock_gettime_ns(_CLOCK)
+
+
+def utc_text() -> str:
+    """Return the wall clock as RFC 3339 text with nanoseconds, in UTC."""
+    wall_ns = time.time_ns()
+    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+
+
+def boot_id() -> str:
+    """Return the kernel's name for this boot, or `unknown` where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+
+
+class RunClock:
+    """Time since `origin_boot_ns`, the instant a run began."""
+
+    __slots__ = ("origin_boot_ns",)
+
+    def __init__(self, origin_boot_ns: int | None = None) -> None:
+        self.origin_boot_ns = boot_ns() if origin_boot_ns is None else origin_boot_ns
+
+    def now_ns(self) -> int:
+        """Return nanoseconds since the run began."""
+        return boot_ns() - self.origin_boot_ns
