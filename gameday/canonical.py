@@ -73,7 +73,7 @@ def _ordered(value: object) -> object:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def to_json(value: object) -> Any:  # noqa: ANN401 - the JSON form is foreign data by nature
+def to_json(value: object) -> Any:
     """Return the plain JSON form of a dataclass, tuple, enum or scalar."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
@@ -98,7 +98,7 @@ def from_json(cls: type[T], data: object, path: str = "$") -> T:
     return typing.cast("T", _decode(cls, data, path))
 
 
-def _decode(hint: Any, data: object, path: str) -> object:  # noqa: ANN401 - a type hint
+def _decode(hint: Any, data: object, path: str) -> object:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return _decode_union(typing.get_args(hint), data, path)
@@ -110,7 +110,7 @@ def _decode(hint: Any, data: object, path: str) -> object:  # noqa: ANN401 - a t
         if data not in list(hint):
             known = ", ".join(hint)
             raise RecordError(f"{path}: {data!r} is none of {known}")
-        return hint(data)
+        return hint(str(data))
     exact = type(data) is hint
     if not exact:
         name = getattr(hint, "__name__", str(hint))

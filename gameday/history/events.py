@@ -118,6 +118,13 @@ class LedgerAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeAsked:
+    """Count the marked synthetic writes of this run and remove them."""
+
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """A stop condition that only warns was breached."""
 
@@ -285,12 +292,33 @@ class RunEnded:
 
 
 Command = (
-    PhaseChanged | LoadAsked | StepStarted | KillAsked | Halted | UndoStarted | LedgerAsked | Warned
+    PhaseChanged
+    | LoadAsked
+    | StepStarted
+    | KillAsked
+    | Halted
+    | UndoStarted
+    | LedgerAsked
+    | PurgeAsked
+    | Warned
 )
 Report = (
-    RunStarted | ClockRead | TargetsResolved | HostStarted | Armed | LoadReported | StepEnded
-    | UndoEnded | HaltAsked | LedgerRead | Noted | HostLostReported | RunnerLost | SyntheticPurged
-    | SegmentSealed | RunEnded
+    RunStarted
+    | ClockRead
+    | TargetsResolved
+    | HostStarted
+    | Armed
+    | LoadReported
+    | StepEnded
+    | UndoEnded
+    | HaltAsked
+    | LedgerRead
+    | Noted
+    | HostLostReported
+    | RunnerLost
+    | SyntheticPurged
+    | SegmentSealed
+    | RunEnded
 )
 
 

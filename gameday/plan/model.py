@@ -231,7 +231,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One drill. `about` holds the papers: hypothesis, author, owner, roles, scenario, ticket…"""
+    """One drill. `about` holds the papers: hypothesis, author, owner, roles, scenario and ticket."""
 
     title: str
     kind: str

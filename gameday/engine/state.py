@@ -1,0 +1,130 @@
+"""All the engine knows of a run: small, immutable, and a fold over the history.
+
+Every field is derived from events alone, so the watchdog (or a person with `gameday recover`) that
+reads the history of a dead runner arrives at the same state and can go on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gameday.engine.windows import Gauge, gauges_of
+from gameday.history.events import Halted, Phase
+from gameday.plan.model import Plan, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A step whose action is under way. `killed_ns` is set once its kill was asked."""
+
+    step: str
+    started_ns: int
+    deadline_ns: int
+    killed_ns: int | None = None
+    completing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """An undo that is owed because the step may have changed the world.
+
+    `replaced` holds the undos that this one superseded: they come back if the superseding step
+    certainly did not happen.
+    """
+
+    step: str
+    target: str
+    since_ns: int
+    ttl_at_ns: int | None = None
+    for_until_ns: int | None = None
+    replaced: tuple[Owed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """An undo under way."""
+
+    step: str
+    target: str
+    started_ns: int
+    deadline_ns: int
+    why: str
+    attempts: int = 1
+    killed_ns: int | None = None
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTask:
+    """A read-back that was asked for and has not been answered."""
+
+    occasion: str
+    deadline_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The plan's steps, looked up by id and by group."""
+
+    steps: Mapping[str, Step]
+    groups: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a run stands."""
+
+    plan: Plan
+    script: Script
+    phase: Phase = Phase.ARMING
+    phase_since_ns: int = 0
+    now_ns: int = 0
+    armed: bool = False
+    ended: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    running: tuple[Running, ...] = ()
+    owed: tuple[Owed, ...] = ()
+    undoing: tuple[Undoing, ...] = ()
+    last_undo_ns: int | None = None
+    stuck: tuple[str, ...] = ()
+    halted: Halted | None = None
+    halt_asked: Halted | None = None
+    hurried: bool = False
+    lost: bool = False
+    load_lost: str | None = None
+    past_return: tuple[str, ...] = ()
+    completing_tried: tuple[str, ...] = ()
+    failed_over: bool = False
+    load_running: tuple[str, ...] = ()
+    gauges: tuple[Gauge, ...] = ()
+    readable_ns: tuple[tuple[str, int], ...] = ()
+    bad_runs: tuple[tuple[str, int, int, int], ...] = ()
+    breach_since: tuple[tuple[str, int], ...] = ()
+    warned: tuple[str, ...] = ()
+    held_since_ns: int | None = None
+    ledger: LedgerTask | None = None
+    ledger_read: tuple[str, ...] = ()
+    purge_deadline_ns: int | None = None
+    purged: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the run has reached its last phase."""
+        return self.phase is Phase.FINISHED
+
+    def step(self, step_id: str) -> Step:
+        """Return the plan's step of that id."""
+        return self.script.steps[step_id]
+
+
+def begin(plan: Plan) -> State:
+    """Return the state of a run that has done nothing yet."""
+    groups: dict[int, list[str]] = {}
+    for step in plan.steps:
+        groups.setdefault(step.group, []).append(step.id)
+    script = Script(
+        steps={step.id: step for step in plan.steps},
+        groups=tuple(tuple(groups[number]) for number in sorted(groups)),
+    )
+    return State(plan=plan, script=script, gauges=gauges_of(plan))

@@ -1,0 +1,74 @@
+"""Events as lines, and lines as events.
+
+    history.jsonl   {"actor","at_ns","data":{…},"kind":"StepStarted","prev":hex,"seq":n,"utc":text}
+    segments/*      one sample, load bucket or ledger entry a line, canonical JSON
+
+`prev` of a line is the SHA-256 of the line before it (without its newline); that of the first line
+is made from the plan's digest, so a history belongs to one plan and no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import typing
+
+from gameday.canonical import canonical, from_json, to_json
+from gameday.errors import RecordError
+from gameday.history.events import Command, LedgerEntry, LoadBucket, Report, Sample
+from gameday.history.record import Record
+
+STREAMS: dict[str, type[Sample | LoadBucket | LedgerEntry]] = {
+    "samples": Sample,
+    "load": LoadBucket,
+    "ledger": LedgerEntry,
+}
+_KINDS: dict[str, type] = {cls.__name__: cls for cls in typing.get_args(Command | Report)}
+
+
+def genesis(plan_sha256: str) -> str:
+    """Return the `prev` of the first line of a history of that plan."""
+    return hashlib.sha256(b"gameday-history-v1\0" + plan_sha256.encode("ascii")).hexdigest()
+
+
+def line_digest(line: bytes) -> str:
+    """Return the digest by which the next line names this one."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def encode_record(record: Record, prev: str) -> bytes:
+    """Return the line of a record, without its newline."""
+    return canonical(
+        {
+            "actor": record.actor,
+            "at_ns": record.at_ns,
+            "data": to_json(record.event),
+            "kind": type(record.event).__name__,
+            "prev": prev,
+            "seq": record.seq,
+            "utc": record.utc,
+        }
+    )
+
+
+def decode_record(data: object) -> tuple[Record, str]:
+    """Return the record of a parsed line, and the `prev` it names.
+
+    Raises:
+        RecordError: The line is not a record of a known kind.
+    """
+    if not isinstance(data, dict) or set(data) != {"actor", "at_ns", "data", "kind", "prev", "seq", "utc"}:
+        raise RecordError(f"not a history record: {str(data)[:80]}")
+    cls = _KINDS.get(str(data["kind"]))
+    if cls is None:
+        raise RecordError(f"unknown kind of event {data['kind']!r}")
+    for key, kind in (("actor", str), ("at_ns", int), ("prev", str), ("seq", int), ("utc", str)):
+        if type(data[key]) is not kind:
+            raise RecordError(f"{key} is {data[key]!r}, expected {kind.__name__}")
+    event = from_json(cls, data["data"], f"record {data['seq']}")
+    record = Record(data["seq"], data["at_ns"], data["utc"], data["actor"], event)
+    return record, data["prev"]
+
+
+def encode_item(item: Sample | LoadBucket | LedgerEntry) -> bytes:
+    """Return the line of a segment item, newline included."""
+    return canonical(to_json(item)) + b"\n"
