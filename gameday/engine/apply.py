@@ -42,7 +42,7 @@ LEDGER_DEADLINE_NS = 20_000_000_000
 PURGE_DEADLINE_NS = 10_000_000_000
 
 
-def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901, PLR0911, PLR0912 - one case per event
+def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901, PLR0912 - one case per event
     """Return the state after `event`, seen at `at_ns`. None: only time has passed."""
     state = replace(state, now_ns=max(state.now_ns, at_ns))
     match event:
@@ -261,6 +261,7 @@ def _runner_lost(state: State, event: RunnerLost) -> State:
     )
     return replace(
         state,
+        phase=Phase.UNDOING if state.phase is Phase.FINISHED else state.phase,
         running=(),
         undoing=(),
         last_undo_ns=None,

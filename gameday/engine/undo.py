@@ -44,9 +44,16 @@ def undos_due(state: State) -> tuple[UndoStarted, ...]:
         return (UndoStarted(step=retry.step, why=retry.why),)
     if not state.owed or not _is_turn(state):
         return ()
+    blocked = {undo.target for undo in state.undoing}
     for owed, why in _wanted(state):
-        if _is_free(state, owed):
-            return (UndoStarted(step=owed.step, why=why),)
+        if any(undo.step == owed.step for undo in state.undoing):
+            continue
+        if _may_still_act(state, owed):
+            return ()  # Its action dies within the grace; starting others first would break the order.
+        if owed.target in blocked or _waits_for_completion(state, owed):
+            blocked.add(owed.target)
+            continue
+        return (UndoStarted(step=owed.step, why=why),)
     return ()
 
 
@@ -79,13 +86,13 @@ def _why_everything(state: State) -> str:
     return "end" if state.phase is Phase.UNDOING else ""
 
 
-def _is_free(state: State, owed: Owed) -> bool:
-    if any(u.step == owed.step or u.target == owed.target for u in state.undoing):
-        return False
+def _may_still_act(state: State, owed: Owed) -> bool:
     running = next((r for r in state.running if r.step == owed.step), None)
-    if running is not None:
-        killed_ns = running.killed_ns
-        if killed_ns is None or state.now_ns - killed_ns < DEATH_WAIT_NS:
-            return False
-    waiting = {step.runbook for step in pending_completion(state)}
-    return state.step(owed.step).runbook is None or state.step(owed.step).runbook not in waiting
+    if running is None or _waits_for_completion(state, owed):
+        return False
+    return running.killed_ns is None or state.now_ns - running.killed_ns < DEATH_WAIT_NS
+
+
+def _waits_for_completion(state: State, owed: Owed) -> bool:
+    runbook = state.step(owed.step).runbook
+    return runbook is not None and any(step.runbook == runbook for step in pending_completion(state))

@@ -64,7 +64,7 @@ def decode_record(data: object) -> tuple[Record, str]:
     for key, kind in (("actor", str), ("at_ns", int), ("prev", str), ("seq", int), ("utc", str)):
         if type(data[key]) is not kind:
             raise RecordError(f"{key} is {data[key]!r}, expected {kind.__name__}")
-    event = from_json(cls, data["data"], f"record {data['seq']}")
+    event: Command | Report = from_json(cls, data["data"], f"record {data['seq']}")
     record = Record(data["seq"], data["at_ns"], data["utc"], data["actor"], event)
     return record, data["prev"]
 

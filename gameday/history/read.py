@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TypeVar
 
 from gameday.canonical import from_json
 from gameday.errors import HistoryError, RecordError
@@ -18,7 +17,7 @@ from gameday.history.events import LedgerEntry, LoadBucket, RunStarted, Sample, 
 from gameday.history.record import Record, Trace
 from gameday.history.store import HISTORY, SEGMENTS
 
-Item = TypeVar("Item", Sample, LoadBucket, LedgerEntry)
+Item = Sample | LoadBucket | LedgerEntry
 
 
 def read_records(run_dir: Path) -> Trace:
@@ -44,7 +43,7 @@ def read_trace(run_dir: Path) -> Trace:
     bare = read_records(run_dir)
     seals = [record.event for record in bare.records if isinstance(record.event, SegmentSealed)]
     faults, torn = list(bare.faults), bare.torn
-    loaded: dict[str, tuple[Sample | LoadBucket | LedgerEntry, ...]] = {}
+    loaded: dict[str, tuple[Item, ...]] = {}
     for stream, cls in STREAMS.items():
         path = run_dir / SEGMENTS / f"{stream}.jsonl"
         data = path.read_bytes() if path.exists() else b""
@@ -98,7 +97,7 @@ def _segment_faults(stream: str, data: bytes, seals: list[SegmentSealed]) -> lis
 
 
 def _items(cls: type[Item], stream: str, data: bytes, faults: list[str]) -> tuple[Item, ...]:
-    items = []
+    items: list[Item] = []
     for number, line in enumerate(data.splitlines(), start=1):
         try:
             items.append(from_json(cls, json.loads(line)))

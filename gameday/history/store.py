@@ -23,7 +23,7 @@ from gameday.history.events import Command, LoadBucket, Report, Sample, SegmentS
 from gameday.history.record import Record
 
 SAFE_PATIENCE_S = 0.05
-COMMAND_PATIENCE_S = 5.0
+COMMAND_PATIENCE_S = 1.0
 HISTORY = "history.jsonl"
 SEGMENTS = "segments"
 

@@ -1,0 +1,30 @@
+"""From a run folder to its findings and its report. Reads the history only; may be repeated at will."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gameday.checkers.check import check
+from gameday.checkers.document import as_document
+from gameday.checkers.findings import Findings
+from gameday.evidence.findings_file import write
+from gameday.evidence.report import render
+from gameday.history.read import read_trace
+from gameday.plan.stored import read_plan
+
+REPORT = "report.html"
+
+
+def conclude(run_dir: Path) -> Findings:
+    """Recompute findings.json and report.html from the history, and return the findings.
+
+    Raises:
+        RecordError: The folder holds no plan or no history.
+    """
+    plan, trace = read_plan(run_dir), read_trace(run_dir)
+    findings = check(plan, trace)
+    write(run_dir, as_document(findings))
+    fresh = run_dir / f".{REPORT}"
+    fresh.write_text(render(plan, trace, findings), encoding="utf-8")
+    fresh.replace(run_dir / REPORT)
+    return findings

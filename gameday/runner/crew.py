@@ -1,0 +1,190 @@
+"""Everything that touches the world during a run, and who carries out which command.
+
+The deciding thread calls `carry_out` and never waits there: hosts answer through the inbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gameday.engine.decide import Decision
+from gameday.history.events import (
+    Effect,
+    KillAsked,
+    LedgerAsked,
+    LoadAsked,
+    PurgeAsked,
+    StepEnded,
+    StepStarted,
+    SyntheticPurged,
+    UndoEnded,
+    UndoStarted,
+)
+from gameday.hosts.clock import RunClock
+from gameday.hosts.inbox import Inbox
+from gameday.hosts.ledger import LedgerWriter
+from gameday.hosts.load import LoadHost
+from gameday.hosts.worker import ActionHost, Job
+from gameday.plan.model import Plan, Step, StepKind
+
+ARM_TIMEOUT_S = 30.0
+_ACTING = (StepKind.FAULT, StepKind.FAILOVER)
+
+
+class ActionHosts:
+    """The armed action hosts of a run: one to do and one to undo each fault, one a runbook."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        log_dir: Path,
+        configuration: Mapping[str, str],
+        clock: RunClock,
+        inbox: Inbox,
+        rescue: bool = False,
+    ) -> None:
+        """Spawn the hosts. With `rescue` only those that a watchdog needs: undos and completions."""
+        self._by_job: dict[tuple[str, str], ActionHost] = {}
+        self._hosts: list[ActionHost] = []
+        for name, jobs in _allot(plan, rescue=rescue).items():
+            prefix = "watchdog-" if rescue else ""
+            host = ActionHost(
+                f"{prefix}{name}",
+                tuple(jobs),
+                log=log_dir / f"{prefix}{name}.log",
+                configuration=configuration,
+                clock=clock,
+                inbox=inbox,
+            )
+            self._hosts.append(host)
+            for job in jobs:
+                self._by_job[job.step, job.role] = host
+
+    def __iter__(self) -> Iterable[ActionHost]:  # type: ignore[override]
+        return iter(self._hosts)
+
+    def wait_armed(self) -> None:
+        """Wait until each host has imported and validated what it may have to do.
+
+        Raises:
+            Refused: One of them cannot; nothing was injected.
+        """
+        for host in self._hosts:
+            host.wait_armed(ARM_TIMEOUT_S)
+
+    def get(self, step: str, role: str) -> ActionHost | None:
+        """Return the host of a step's action (`do`) or undo (`undo`)."""
+        return self._by_job.get((step, role))
+
+    def close(self) -> None:
+        """End every host."""
+        for host in self._hosts:
+            host.close()
+
+
+def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:
+    """Return the jobs of each host. Steps of a runbook run one after another and share a host."""
+    jobs: dict[str, list[Job]] = {}
+    runbooks = list(dict.fromkeys(step.runbook for step in plan.steps if step.runbook))
+    for step in plan.steps:
+        wanted = step.complete if rescue else step.kind in _ACTING
+        if step.do is not None and wanted:
+            shared = step.runbook is not None and _alone(plan, step)
+            name = f"runbook-{runbooks.index(step.runbook) + 1}" if shared and step.runbook else step.id
+            jobs.setdefault(name, []).append(_job(step, "do"))
+        if step.undo is not None:
+            jobs.setdefault(f"undo-{step.id}", []).append(_job(step, "undo"))
+    return jobs
+
+
+def _alone(plan: Plan, step: Step) -> bool:
+    return sum(other.group == step.group for other in plan.steps) == 1
+
+
+def _job(step: Step, role: str) -> Job:
+    activity = step.do if role == "do" else step.undo
+    assert activity is not None
+    # Only a fault's own action is judged by its read-back; `in_place` of a fail-over step belongs
+    # to the undo that it will owe.
+    read_back = step.in_place if role == "undo" or step.kind is StepKind.FAULT else None
+    return Job(step=step.id, role=role, activity=activity, in_place=read_back)
+
+
+class Crew:
+    """Carries out what the engine decides."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        clock: RunClock,
+        inbox: Inbox,
+        hosts: ActionHosts,
+        loads: Mapping[str, LoadHost] | None = None,
+        ledger: LedgerWriter | None = None,
+    ) -> None:
+        self._steps = {step.id: step for step in plan.steps}
+        self._clock = clock
+        self._inbox = inbox
+        self._hosts = hosts
+        self._loads = dict(loads or {})
+        self._ledger = ledger
+
+    def carry_out(self, command: Decision) -> None:
+        """Hand one recorded command to whoever does it. Never waits."""
+        match command:
+            case StepStarted():
+                self._start(command.step)
+            case UndoStarted():
+                self._undo(command.step)
+            case KillAsked():
+                host = self._hosts.get(command.step, command.role)
+                if host is not None:
+                    host.kill(self._steps[command.step].grace_ns)
+            case LoadAsked():
+                self._load(command)
+            case LedgerAsked() if self._ledger is not None:
+                self._ledger.ask(command.occasion, command.resume)
+            case PurgeAsked():
+                self._purge()
+            case _:
+                pass
+
+    def _start(self, name: str) -> None:
+        if self._steps[name].kind not in _ACTING:
+            return
+        host = self._hosts.get(name, "do")
+        if host is None:
+            self._post(StepEnded(name, Effect.DID_NOT_HAPPEN, detail="no host is armed for this step"))
+        else:
+            host.go(name, "do")
+
+    def _undo(self, name: str) -> None:
+        host = self._hosts.get(name, "undo")
+        if host is None:
+            self._post(UndoEnded(name, undone=False, detail="no host is armed for this undo"))
+        else:
+            host.go(name, "undo")
+
+    def _load(self, command: LoadAsked) -> None:
+        load = self._loads.get(command.load)
+        if load is None:
+            return
+        match command.ask:
+            case "start":
+                load.start(command.rate_per_1000s, command.users)
+            case "change":
+                load.change(command.rate_per_1000s, command.users)
+            case _:
+                load.stop()
+
+    def _purge(self) -> None:
+        if self._ledger is None:
+            self._post(SyntheticPurged(0, 0, ok=False, detail="no ledger writer knows how to purge"))
+        else:
+            self._ledger.purge()
+
+    def _post(self, event: StepEnded | UndoEnded | SyntheticPurged) -> None:
+        self._inbox.put((self._clock.now_ns(), event))

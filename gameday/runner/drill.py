@@ -1,0 +1,268 @@
+"""Run one drill from arming to its last record."""
+
+from __future__ import annotations
+
+import os
+import platform
+import queue
+import signal
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+
+from gameday import __version__
+from gameday.engine.state import State, begin
+from gameday.errors import GameDayError, Refused
+from gameday.history.events import (
+    Armed,
+    HaltAsked,
+    HostStarted,
+    Outcome,
+    Report,
+    RunEnded,
+    RunStarted,
+)
+from gameday.history.store import HistoryWriter
+from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clockbound import read_clock
+from gameday.hosts.inbox import Inbox, new_inbox
+from gameday.hosts.ledger import LedgerWriter
+from gameday.hosts.load import LoadHost
+from gameday.hosts.probes import ProbeCrew
+from gameday.hosts.processes import start_ticks
+from gameday.plan.model import Plan
+from gameday.plan.stored import plan_digest, write_plan
+from gameday.runner.arming import Lease, Resolved, resolve
+from gameday.runner.control import HALT_FILE, ControlSocket
+from gameday.runner.crew import ActionHosts, Crew
+from gameday.runner.folder import make_run_folder
+from gameday.runner.guard import Guard
+from gameday.runner.lever import Lever
+from gameday.runner.loop import Loop
+
+_SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
+_LOOK_EVERY_NS = 250_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended, before anything is judged."""
+
+    run_dir: Path
+    outcome: str
+    stuck: tuple[str, ...]
+    failed_over: bool
+    interrupted: bool
+
+
+def run_drill(
+    plan: Plan,
+    *,
+    project: Path,
+    operator: str,
+    run_dir: Path | None = None,
+    started: queue.SimpleQueue[Path] | None = None,
+) -> RunEnd:
+    """Run a drill and return how it ended.
+
+    Args:
+        plan: The plan, unbound.
+        project: The folder that paths in the plan and the run folder are relative to.
+        operator: Who runs it, as claimed.
+        run_dir: Where to put the run folder; None for the usual place.
+        started: Told the run folder as soon as there is one.
+
+    Raises:
+        Refused: Something speaks against it; nothing was injected.
+        UsageError: `run_dir` is there already.
+    """
+    Lever(project).check()
+    found = resolve(plan, project)
+    lease = Lease(found.plan.target.identity_url)
+    lease.take()
+    try:
+        folder = make_run_folder(project, plan, run_dir)
+        write_plan(folder, plan)
+        return _Drill(plan, found, folder, project, operator).run(started)
+    finally:
+        lease.release()
+
+
+class _Drill:
+    """One run's processes and threads, made in order and ended in reverse."""
+
+    def __init__(self, plan: Plan, found: Resolved, folder: Path, project: Path, operator: str) -> None:
+        self.plan = found.plan
+        self.sha256 = plan_digest(plan)
+        self.found = found
+        self.folder = folder
+        self.project = project
+        self.operator = operator
+        self.clock = RunClock()
+        self.inbox: Inbox = new_inbox()
+        self.history = HistoryWriter(folder, self.sha256)
+        self.lever = Lever(project)
+        self.guard: Guard | None = None
+        self.looked_ns = 0
+
+    def run(self, started: queue.SimpleQueue[Path] | None) -> RunEnd:
+        self._begin()
+        if started is not None:
+            started.put(self.folder)
+        with ExitStack() as stack:
+            stack.callback(self.history.close)
+            self._take_signals(stack)
+            try:
+                loop = self._arm(stack)
+            except GameDayError as error:
+                self._end(begin(self.plan), Outcome.REFUSED)
+                if isinstance(error, Refused):
+                    raise
+                raise Refused(str(error), todo=error.todo) from error
+            state = loop.run()
+            outcome = Outcome.HALTED if state.halted is not None else Outcome.COMPLETED
+            return self._end(state, outcome)
+
+    def _begin(self) -> None:
+        self._note(
+            RunStarted(
+                run=self.folder.name,
+                plan_sha256=self.sha256,
+                origin_boot_ns=str(self.clock.origin_boot_ns),
+                boot_id=boot_id(),
+                gameday_version=__version__,
+                software=_software(),
+                operator=self.operator,
+                machine=platform.node(),
+            )
+        )
+        self._note(read_clock())
+        self._note(self.found.targets)
+        self._host("runner", "runner", os.getpid())
+
+    def _arm(self, stack: ExitStack) -> Loop:
+        """Make everything ready. The watchdog comes first, the load last."""
+        self._start_guard()
+        stack.callback(self._end_guard)
+        hosts = ActionHosts(
+            self.plan,
+            log_dir=self.folder / "hosts",
+            configuration=self.found.values,
+            clock=self.clock,
+            inbox=self.inbox,
+        )
+        stack.callback(hosts.close)
+        for host in hosts:
+            self._host(host.name, "action", host.pid)
+        loads = self._arm_loads(stack)
+        hosts.wait_armed()
+        assert self.guard is not None
+        self.guard.wait_armed()
+        probes = ProbeCrew(
+            self.plan.probes,
+            run=self.folder.name,
+            clock=self.clock,
+            inbox=self.inbox,
+            log_dir=self.folder / "hosts",
+            configuration=self.found.values,
+        )
+        ledger = self._ledger()
+        control = ControlSocket(self.folder, self.clock, self.inbox)
+        stack.callback(control.close)
+        probes.start()
+        stack.callback(probes.stop, 2.0)
+        if ledger is not None:
+            ledger.start()
+            stack.callback(ledger.stop)
+        crew = Crew(self.plan, clock=self.clock, inbox=self.inbox, hosts=hosts, loads=loads, ledger=ledger)
+        self.inbox.put((self.clock.now_ns(), Armed(hosts=sum(1 for _ in hosts))))
+        return Loop(
+            begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
+        )
+
+    def _arm_loads(self, stack: ExitStack) -> dict[str, LoadHost]:
+        loads = {}
+        for load in self.plan.load:
+            host = LoadHost(
+                load,
+                project=self.project,
+                folder=self.folder / "hosts" / f"load-{load.name}",
+                clock=self.clock,
+                inbox=self.inbox,
+            )
+            stack.callback(host.close)
+            host.arm(30.0)
+            self._host(f"load-{load.name}", "load", host.pid)
+            loads[load.name] = host
+        return loads
+
+    def _ledger(self) -> LedgerWriter | None:
+        if self.plan.ledger is None:
+            return None
+        path = self.folder / "segments" / "ledger.jsonl"
+        return LedgerWriter(
+            self.plan.ledger, run=self.folder.name, path=path, clock=self.clock, inbox=self.inbox
+        )
+
+    def _start_guard(self) -> None:
+        self.guard = Guard(
+            self.folder,
+            values=self.found.values,
+            runner_ticks=start_ticks(os.getpid()) or 0,
+            clock=self.clock,
+            inbox=self.inbox,
+        )
+        self._host("watchdog", "watchdog", self.guard.pid)
+
+    def _end_guard(self) -> None:
+        if self.guard is not None:
+            self.guard.end()
+
+    def _between_turns(self) -> None:
+        """Beat for the watchdog, and look at the ways of halting that are files."""
+        assert self.guard is not None
+        self.guard.beat()
+        now_ns = self.clock.now_ns()
+        if now_ns - self.looked_ns < _LOOK_EVERY_NS:
+            return
+        self.looked_ns = now_ns
+        if (self.folder / HALT_FILE).exists():
+            self.inbox.put((now_ns, HaltAsked(by="operator (halt file)", reason="a halt file was put down")))
+        reason = self.lever.reason()
+        if reason:
+            self.inbox.put((now_ns, HaltAsked(by="operator (safety lever)", reason=reason)))
+
+    def _take_signals(self, stack: ExitStack) -> None:
+        def ask(number: int, _frame: FrameType | None) -> None:
+            name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            self.inbox.put((self.clock.now_ns(), HaltAsked(by=f"operator ({name})", reason=f"{name}")))
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            stack.callback(signal.signal, number, signal.signal(number, ask))
+
+    def _end(self, state: State, outcome: Outcome) -> RunEnd:
+        now_ns = self.clock.now_ns()
+        self._note(read_clock())
+        self.history.seal(now_ns, utc_text())
+        self._note(RunEnded(outcome, state.stuck, state.failed_over))
+        interrupted = state.halted is not None and state.halted.by.startswith("operator")
+        return RunEnd(self.folder, str(outcome), state.stuck, state.failed_over, interrupted)
+
+    def _host(self, name: str, role: str, pid: int) -> None:
+        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id()))
+
+    def _note(self, event: Report) -> None:
+        self.history.record(self.clock.now_ns(), utc_text(), "runner", event, sync=True, safe=False)
+
+
+def _software() -> tuple[tuple[str, str], ...]:
+    found = [("python", sys.version.split()[0])]
+    for name in _SOFTWARE:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found)

@@ -1,0 +1,90 @@
+"""`gameday recover`: by hand what the watchdog does by itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from gameday.errors import Refused
+from gameday.history.events import HostStarted, RunEnded, RunStarted, TargetsResolved
+from gameday.history.read import read_records
+from gameday.history.record import Trace
+from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.inbox import new_inbox
+from gameday.hosts.processes import is_alive
+from gameday.plan.bind import bind
+from gameday.plan.stored import read_plan
+from gameday.runner.crew import ActionHosts
+from gameday.runner.drill import RunEnd
+from gameday.runner.takeover import Rescue, fold, take_over
+
+
+def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
+    """Finish the undos of a run whose runner died, and return how it stands then.
+
+    Args:
+        run_dir: The run's folder.
+        runner_is_gone: The name of the person who vouches that the runner is dead; needed when it
+            ran on another machine, or before this machine last started.
+        by: Who asks.
+
+    Raises:
+        Refused: The runner is alive, or nobody can tell, or nothing is owed.
+    """
+    trace = read_records(run_dir)
+    started = next((r.event for r in trace.records if isinstance(r.event, RunStarted)), None)
+    found = next((r.event for r in trace.records if isinstance(r.event, TargetsResolved)), None)
+    if started is None or found is None:
+        raise Refused(f"the run in {run_dir} ended before it could touch anything; nothing is owed")
+    _check_gone(trace, started, runner_is_gone)
+    values = dict(found.values)
+    plan = bind(read_plan(run_dir), values)
+    state = fold(plan, trace)
+    over = any(isinstance(r.event, RunEnded) for r in trace.records)
+    if over and not (state.owed or state.stuck):
+        raise Refused(f"the run in {run_dir} has ended and nothing is left to undo")
+    clock = RunClock(_origin(started, trace))
+    inbox = new_inbox()
+    hosts = ActionHosts(
+        plan, log_dir=run_dir / "hosts", configuration=values, clock=clock, inbox=inbox, rescue=True
+    )
+    try:
+        hosts.wait_armed()
+        who = f"{by}; {runner_is_gone} says the runner is gone" if runner_is_gone else by
+        rescue = Rescue(run_dir, plan, hosts, clock, inbox)
+        state = take_over(rescue, by="recover", reason=f"asked for by {who}", runner=_runner(trace))
+    finally:
+        hosts.close()
+    return RunEnd(run_dir, "crashed", state.stuck, state.failed_over, interrupted=False)
+
+
+def _runner(trace: Trace) -> tuple[int, int] | None:
+    for record in trace.records:
+        event = record.event
+        if isinstance(event, HostStarted) and event.role == "runner" and event.boot_id == boot_id():
+            return (event.pid, event.start_ticks)
+    return None
+
+
+def _check_gone(trace: Trace, started: RunStarted, runner_is_gone: str | None) -> None:
+    elsewhere = started.machine != platform.node() or started.boot_id != boot_id()
+    if elsewhere and not runner_is_gone:
+        raise Refused(
+            f"the run was started on {started.machine}, or before this machine last started",
+            todo="When you know that its runner is dead: `gameday recover --runner-is-gone YOUR-NAME`.",
+        )
+    runner = _runner(trace)
+    if runner is not None and runner[0] != os.getpid() and is_alive(*runner) and not runner_is_gone:
+        raise Refused(
+            f"the runner (process {runner[0]}) is alive",
+            todo="Ask it to stop with `gameday halt`; it undoes its own faults.",
+        )
+
+
+def _origin(started: RunStarted, trace: Trace) -> int:
+    """Go on with the run's clock; after a restart of the machine, after its last record."""
+    if started.boot_id == boot_id():
+        return int(started.origin_boot_ns)
+    last_ns = max(record.at_ns for record in trace.records)
+    return RunClock().origin_boot_ns - last_ns

@@ -1,0 +1,107 @@
+"""Finish the undos of a run whose runner is gone. The watchdog and `gameday recover` share this.
+
+Fence first: the runner, then every process group it recorded, each checked by start time because
+pids are reused. Then go on in the same history, with the same engine, from the state it folds to.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gameday.engine.apply import apply
+from gameday.engine.state import State, begin
+from gameday.errors import GameDayError, HistoryError
+from gameday.history.events import HostStarted, Outcome, RunEnded, RunnerLost
+from gameday.history.read import read_records
+from gameday.history.record import Trace
+from gameday.history.store import HistoryWriter
+from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.inbox import Inbox
+from gameday.hosts.processes import kill_session
+from gameday.plan.model import Plan
+from gameday.plan.stored import plan_digest, read_plan
+from gameday.runner.conclude import conclude
+from gameday.runner.crew import ActionHosts, Crew
+from gameday.runner.loop import Loop
+
+LOCK_WAIT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """A run to be finished, and the armed hosts to do it with. `plan` is the bound plan."""
+
+    run_dir: Path
+    plan: Plan
+    hosts: ActionHosts
+    clock: RunClock
+    inbox: Inbox
+
+
+def fold(plan: Plan, trace: Trace) -> State:
+    """Return the state that a history leads to."""
+    state = begin(plan)
+    for record in trace.records:
+        state = apply(state, record.at_ns, record.event)
+    return state
+
+
+def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] | None) -> State:
+    """Kill what is left of the runner, undo what it owes, and close the history.
+
+    Args:
+        rescue: The run and the hosts.
+        by: `watchdog`, or who asked for the recovery.
+        reason: Why the runner is taken for gone.
+        runner: Its pid and start time, to be killed first; None when a person says it is gone.
+
+    Raises:
+        HistoryError: The history cannot be opened, because somebody still writes it.
+    """
+    if runner is not None:
+        kill_session(*runner, only_leader=True)
+    _kill_hosts(read_records(rescue.run_dir))
+    history = _open(rescue.run_dir)
+    try:
+        state = fold(rescue.plan, read_records(rescue.run_dir))
+        crew = Crew(rescue.plan, clock=rescue.clock, inbox=rescue.inbox, hosts=rescue.hosts)
+        loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=lambda: None)
+        loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
+        state = loop.run()
+        now_ns = rescue.clock.now_ns()
+        history.seal(now_ns, utc_text())
+        ended = RunEnded(Outcome.CRASHED, state.stuck, state.failed_over)
+        history.record(now_ns, utc_text(), by, ended, sync=True, safe=True)
+    finally:
+        history.close()
+    try:
+        conclude(rescue.run_dir)
+    except GameDayError:
+        pass  # The faults are gone, which is what counts here; `gameday report` says what is wrong.
+    return state
+
+
+def _kill_hosts(trace: Trace) -> None:
+    here = boot_id()
+    for record in trace.records:
+        event = record.event
+        if (
+            isinstance(event, HostStarted)
+            and event.boot_id == here
+            and event.role not in ("watchdog", "runner")
+        ):
+            kill_session(event.pid, event.start_ticks)
+
+
+def _open(run_dir: Path) -> HistoryWriter:
+    sha256 = plan_digest(read_plan(run_dir))
+    give_up_s = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return HistoryWriter(run_dir, sha256)
+        except HistoryError:
+            if time.monotonic() > give_up_s:
+                raise
+            time.sleep(0.02)
