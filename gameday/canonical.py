@@ -2,7 +2,7 @@
 
 Everything that is hashed (the plan, each line of a history) passes through here. The form is
 RFC 8785 canonical JSON, narrowed to what every language reads alike: text, integers within
-±(2^53 − 1), true, false, null, arrays and objects. There are no floats: durations are whole
+±(2^53 - 1), true, false, null, arrays and objects. There are no floats: durations are whole
 nanoseconds, ratios whole parts per million, so no reader can disagree about a last digit.
 
 The codec turns frozen dataclasses into that form and back. It is strict on the way in: an
@@ -31,7 +31,7 @@ def canonical(value: object) -> bytes:
     """Return the canonical JSON bytes of `value`.
 
     Raises:
-        RecordError: A float, a non-text key or an integer beyond ±(2^53 − 1) stands in it.
+        RecordError: A float, a non-text key or an integer beyond ±(2^53 - 1) stands in it.
 
     Source: RFC 8785. Keys are sorted by UTF-16 code units, as its section 3.2.3 asks.
     """

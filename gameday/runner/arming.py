@@ -76,7 +76,8 @@ def resolve(plan: Plan, project: Path) -> Resolved:
     environment = identity.get("environment")
     if environment != plan.target.environment:
         raise NotAuthorised(
-            f"the target says its environment is {environment!r}, the plan is for {plan.target.environment!r}",
+            f"the target says its environment is {environment!r}, "
+            f"the plan is for {plan.target.environment!r}",
             todo="Run it where it belongs, or name the right environment under `target:`.",
         )
     population = tuple(f"node:{name}" for name in identity.get("nodes", ()))
@@ -106,7 +107,8 @@ def _targets(plan: Plan, population: tuple[str, ...]) -> tuple[str, ...]:
     nodes = [name for name in targets if name.startswith("node:")]
     if radius is not None and len(nodes) > radius.max_targets:
         raise Refused(
-            f"the faults touch {len(nodes)} nodes ({', '.join(nodes)}), the blast radius allows {radius.max_targets}"
+            f"the faults touch {len(nodes)} nodes ({', '.join(nodes)}), "
+            f"the blast radius allows {radius.max_targets}"
         )
     if radius is not None and radius.max_of is not None and population and radius.max_of != len(population):
         raise Refused(
@@ -127,7 +129,8 @@ def _check_whole(values: Mapping[str, str]) -> None:
         reasons = "; ".join(map(str, state.get("why_not_whole", ()))) or "it does not say why"
         raise Refused(
             f"the lab is not whole: {reasons}",
-            todo="Finish an earlier run with `gameday recover`, or start afresh: `gameday lab down && gameday lab up`.",
+            todo="Finish an earlier run with `gameday recover`, or start afresh: "
+            "`gameday lab down && gameday lab up`.",
         )
 
 

@@ -5,7 +5,7 @@ The deciding thread calls `carry_out` and never waits there: hosts answer throug
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gameday.engine.decide import Decision
@@ -62,7 +62,7 @@ class ActionHosts:
             for job in jobs:
                 self._by_job[job.step, job.role] = host
 
-    def __iter__(self) -> Iterable[ActionHost]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[ActionHost]:
         return iter(self._hosts)
 
     def wait_armed(self) -> None:

@@ -74,8 +74,9 @@ class Guard:
             if selector.select(ARM_TIMEOUT_S):
                 line = self._process.stdout.readline()
         if line.strip() != b"armed":
+            answer = line.decode(errors="replace").strip() or "it gave no answer"
             raise Refused(
-                f"the watchdog cannot be armed: {line.decode(errors='replace').strip() or 'it gave no answer'}",
+                f"the watchdog cannot be armed: {answer}",
                 todo="Read hosts/watchdog.log in the run folder. Nothing was injected.",
             )
         threading.Thread(target=self._wait, name="guard", daemon=True).start()
