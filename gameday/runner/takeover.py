@@ -7,6 +7,7 @@ pids are reused. Then go on in the same history, with the same engine, from the 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +77,8 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
         history.record(now_ns, utc_text(), by, ended, sync=True, safe=True)
     finally:
         history.close()
-    try:
+    with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
         conclude(rescue.run_dir)
-    except GameDayError:
-        pass  # The faults are gone, which is what counts here; `gameday report` says what is wrong.
     return state
 
 
