@@ -1,0 +1,124 @@
+"""Change the engine on purpose, one edit at a time; the engine's tests must notice every one.
+
+    make mutants            all of them
+    python -m tests.mutants 7   only number 7, with the tests' output
+
+A mutant that lives is a promise nobody checks. Each edit is applied to a copy of the tree, never
+to the tree itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINE = "gameday/engine/"
+
+MUTANTS = [
+    ("undo in order of injection", "undo.py", "for owed in reversed(state.owed):", "for owed in state.owed:"),
+    ("no stagger between undos", "undo.py", ">= STAGGER_NS", ">= 0"),
+    ("wait for a hanging undo for ever", "undo.py", "return state.now_ns - state.last_undo_ns >= STAGGER_NS", "return False"),
+    ("undos of one target at once", "undo.py", "if owed.target in blocked or", "if"),
+    ("undo while the action may still act", "undo.py", "if _may_still_act(state, owed):", "if False:"),
+    ("undo before the fail-over is completed", "undo.py", "or _waits_for_completion(state, owed):\n            blocked", "or False:\n            blocked"),
+    ("a ttl that never ends", "undo.py", "elif owed.ttl_at_ns is not None and state.now_ns >= owed.ttl_at_ns:", "elif False:"),
+    ("a duration that never ends", "undo.py", "elif owed.for_until_ns is not None and state.now_ns >= owed.for_until_ns:", "elif False:"),
+    ("an undo step that does nothing", "undo.py", "elif owed.target in asked:", "elif False:"),
+    ("no undo after a halt", "undo.py", 'return "halt"', 'return ""'),
+    ("no undo at the end", "undo.py", 'return "end" if state.phase is Phase.UNDOING else ""', 'return ""'),
+    ("no undo after the runner is lost", "undo.py", 'return "lost"', 'return ""'),
+    ("no second try of an undo", "apply.py", "undo.attempts < 3", "undo.attempts < 1"),
+    ("tries without end", "apply.py", "undo.attempts < 3", "undo.attempts < 300"),
+    ("complete what was never started", "undo.py", "and step.runbook in state.past_return", ""),
+    ("complete nothing", "undo.py", "        if step.complete\n", "        if False\n"),
+    ("complete again after a failure", "undo.py", "if any(name in tried and name in state.failed for name in state.ended):", "if False:"),
+    ("a step without a deadline", "decide.py", "if state.now_ns >= running.deadline_ns:", "if False:"),
+    ("an undo without a deadline", "decide.py", "if state.now_ns >= undo.deadline_ns:", "if False:"),
+    ("wait for a killed host for ever", "decide.py", "if state.now_ns - running.killed_ns < DEATH_WAIT_NS + NS:", "if True:"),
+    ("wait for a killed undo for ever", "decide.py", "if state.now_ns - undo.killed_ns < DEATH_WAIT_NS:", "if True:"),
+    ("nobody can halt", "decide.py", "if state.halt_asked is not None:\n        return state.halt_asked", "if False:\n        return None"),
+    ("a failed step does not halt", "decide.py", "    if state.failed:\n", "    if False:\n"),
+    ("a stuck undo does not halt", "decide.py", "    if state.stuck:\n        name", "    if False:\n        name"),
+    ("limits do not halt", "decide.py", "return breach(state)", "return None"),
+    ("inject without a baseline", "decide.py", "if held_for(state, state.plan.steady_state.baseline_ns):", "if True:"),
+    ("wait for a baseline for ever", "decide.py", "if state.phase is Phase.BASELINE and _waited(state):", "if False:"),
+    ("a halt kills nothing", "decide.py", "            return (KillAsked(item.id, \"do\", \"halt\"),)", "            continue"),
+    ("a halt kills the promotion", "decide.py", "return item.point_of_no_return or (item.complete and item.runbook in state.past_return)", "return False"),
+    ("go on after a halt", "decide.py", 'return (PhaseChanged(Phase.UNDOING, "halted"),)', "pass"),
+    ("no read-back after the fail-over", "decide.py", "or \"after-failover\" in state.ledger_read:", "or True:"),
+    ("no read-back at the end", "decide.py", 'if "end" not in state.ledger_read:', "if False:"),
+    ("a hurried person skips nothing", "decide.py", "or state.hurried", ""),
+    ("an undo is owed only after success", "apply.py", "    return _owe(state, step)\n\n\ndef _owe", "    return state\n\n\ndef _owe"),
+    ("superseding forgets the first undo's ttl", "apply.py", "ttls = [owed.ttl_at_ns for owed in replaced if owed.ttl_at_ns is not None]", "ttls = []"),
+    ("superseding keeps the old undo too", "apply.py", "for owed in state.owed if owed not in replaced", "for owed in state.owed"),
+    ("a refused promotion brings nothing back", "apply.py", "item.replaced if item.step == step.id else (item,)", "() if item.step == step.id else (item,)"),
+    ("what did not happen is owed", "apply.py", "if event.effect is Effect.DID_NOT_HAPPEN:", "if False:"),
+    ("failed over and nobody says so", "apply.py", "        state = replace(state, failed_over=True)\n", "        pass\n"),
+    ("home again and nobody says so", "apply.py", "    if step.returns_home and happened:", "    if False:"),
+    ("lost undos are not owed again", "apply.py", "        undoing=(),\n", ""),
+    ("what ran when the runner died did not happen", "apply.py", "            failed_over=state.failed_over or step.point_of_no_return,\n", ""),
+    ("unreadable counts as bad", "apply.py", "    if sample.reading is Reading.UNREADABLE:\n        return state\n", ""),
+    ("good samples do not end a bad run", "apply.py", "runs[sample.probe] = (sample.probe, 0, sample.sent_ns, 0)", "pass"),
+    ("one bad sample fewer", "limits.py", "count >= (condition.in_a_row or 1)", "count > (condition.in_a_row or 1)"),
+    ("silence is health", "limits.py", "if state.now_ns - last_ns > condition.silence_ns:", "if False:"),
+    ("a drill without a longest time", "limits.py", "if radius is not None and state.now_ns - state.phase_since_ns > radius.duration_ns:", "if False:"),
+    ("a warning halts", "limits.py", 'if condition.then == "halt":', "if True:"),
+    ("warn for ever", "limits.py", "if condition.name not in state.warned:", "if True:"),
+    ("no data is a steady state", "limits.py", "    if None in met or not met:\n        return replace(state, held_since_ns=None)\n", ""),
+    ("a bad window is a steady state", "limits.py", "    if False in met:", "    if False:"),
+    ("an SLO limit without its time", "limits.py", "state.now_ns - since_ns < condition.for_ns", "False"),
+    ("an SLO limit that never trips", "limits.py", "bad_ppm is not None and bad_ppm > limit_ppm", "False"),
+    ("windows that never forget", "windows.py", "slots = tuple(slot for slot in slots if slot.number > oldest)", "pass"),
+    ("latency is not judged", "windows.py", "if latency_ns is None or latency_ns >= self.slo.below_ns:", "if False:"),
+    ("dropped arrivals are nobody's fault", "windows.py", "bucket.bad + bucket.dropped", "bucket.bad"),
+]
+
+
+def run(number: int, *, show: bool = False) -> str:
+    name, file, old, new = MUTANTS[number]
+    source = (ROOT / ENGINE / file).read_text(encoding="utf-8")
+    if source.count(old) < 1:
+        return "absent"
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        tree = Path(folder)
+        shutil.copytree(ROOT / "gameday", tree / "gameday", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "tests" / "engine", tree / "tests" / "engine", ignore=shutil.ignore_patterns("__pycache__"))
+        (tree / "tests" / "__init__.py").touch()
+        (tree / ENGINE / file).write_text(source.replace(old, new, 1), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:locust", "tests/engine"],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    if show:
+        print(done.stdout)
+    if done.returncode == 0:
+        return "lives"
+    return "dies" if done.returncode == 1 else f"pytest ended with {done.returncode}"
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        print(run(int(sys.argv[1]), show=True))
+        return 0
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        results = list(pool.map(run, range(len(MUTANTS))))
+    for number, (result, mutant) in enumerate(zip(results, MUTANTS, strict=True)):
+        if result != "dies":
+            print(f"{number:3}  {result:8} {mutant[0]} ({mutant[1]})")
+    dead = results.count("dies")
+    print(f"{dead} of {len(MUTANTS)} mutants die")
+    return 0 if dead == len(MUTANTS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
