@@ -37,6 +37,7 @@ class Host:
         self._outlet = outlet
         self._jobs: dict[str, Any] = {}
         self._configuration: dict[str, str] = {}
+        self._tolerance: Any = None
         self._role = ""
         self._requests: list[dict[str, Any]] = []
         self._wake = threading.Condition()
@@ -83,6 +84,7 @@ class Host:
     def _arm(self, asked: dict[str, Any]) -> dict[str, Any]:
         self._configuration = asked["configuration"]
         self._jobs = asked["jobs"]
+        self._tolerance = asked.get("tolerance")
         for name, job in self._jobs.items():
             for key in ("activity", "in_place"):
                 if job[key] is None:
@@ -96,16 +98,27 @@ class Host:
         job = self._jobs[f"{request['go']}/{request['role']}"]
         began_ns = boot_ns()
         error = ""
+        value: object = None
         try:
-            run(job["activity"], self._configuration)
+            value = run(job["activity"], self._configuration)
         except BaseException as raised:  # noqa: BLE001 - user code may raise anything, SystemExit too
             error = _one_line(raised)
         reply: dict[str, Any] = {"began": began_ns, "error": error, "in_place": None, "read_back": None}
+        if request["role"] == "read" and not error:
+            return reply | self._judge(value)
         if job["in_place"] is not None:
             wanted = request["role"] == "do"
             wait_s = READ_BACK_WAIT_S if wanted else request["read_back_s"]
             reply |= self._read_back(job["in_place"], wanted=wanted, wait_s=wait_s)
         return reply
+
+    def _judge(self, value: object) -> dict[str, Any]:
+        """A value that cannot be compared was not read: neither good nor bad."""
+        try:
+            held = within(self._tolerance, value)
+        except BaseException as raised:  # noqa: BLE001 - NaN and None raise all sorts in there
+            return {"error": f"{value!r:.100} cannot be compared: {_one_line(raised)}"}
+        return {"in_place": held, "error": "", "read_back_error": "" if held else f"value {value!r:.100}"}
 
     def _read_back(self, probe: dict[str, Any], *, wanted: bool, wait_s: float) -> dict[str, Any]:
         """Read the fault back until it is as wanted, or the time is up."""
@@ -120,6 +133,17 @@ class Host:
             if found is wanted or time.monotonic() >= give_up_s:
                 return {"in_place": found, "read_back": at_ns, "read_back_error": error}
             time.sleep(READ_BACK_PAUSE_S)
+
+
+def within(tolerance: object, value: object) -> bool:
+    """Tell whether a probe's value is within a Chaos Toolkit tolerance.
+
+    Raises:
+        Exception: chaoslib raises many kinds for values it did not expect (None, NaN, wrong types).
+    """
+    from chaoslib.hypothesis import within_tolerance  # noqa: PLC0415 - only probes need it
+
+    return bool(within_tolerance(tolerance, value))
 
 
 def _one_line(raised: BaseException) -> str:

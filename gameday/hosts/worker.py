@@ -50,6 +50,7 @@ class ActionHost:
         clock: RunClock,
         inbox: Inbox,
         cwd: Path | None = None,
+        tolerance: Any = None,
     ) -> None:
         self.name = name
         self._jobs = {(job.step, job.role): job for job in jobs}
@@ -58,6 +59,7 @@ class ActionHost:
         self._clock = clock
         self._inbox = inbox
         self._cwd = cwd
+        self._tolerance = tolerance
         self._lock = threading.Lock()
         self._going: dict[int, Job] = {}
         self._token = 0
@@ -96,7 +98,8 @@ class ActionHost:
             }
             for job in self._jobs.values()
         }
-        self._write({"arm": {"jobs": jobs, "configuration": self._configuration}})
+        arm = {"jobs": jobs, "configuration": self._configuration, "tolerance": self._tolerance}
+        self._write({"arm": arm})
         threading.Thread(
             target=self._listen, args=(self._process, self._armed), name=f"host-{self.name}", daemon=True
         ).start()

@@ -1,0 +1,123 @@
+"""How each kind of probe reads the target once: good, bad or unreadable, and a word why.
+
+Bad is whatever the target does wrong: it refuses, resets, times out, answers 5xx or the wrong thing.
+Unreadable is only our own failure. A name that does not resolve is the target's: users see the same.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gameday.history.events import Reading
+from gameday.hosts.httpprobe import exchange
+from gameday.hosts.processes import kill_all
+from gameday.plan.model import NS, Probe, ProbeKind
+
+Reader = Callable[[], tuple[Reading, str]]
+GOOD = (Reading.GOOD, "")
+
+
+def reader_of(probe: Probe, run: str) -> Reader:
+    """Return the function that takes one sample of a built-in probe.
+
+    Args:
+        probe: The probe; its kind is not `activity`.
+        run: The run's id, put in place of `${run}` in the specification.
+    """
+    spec: dict[str, Any] = json.loads(probe.spec.replace("${run}", run))
+    timeout_s = probe.timeout_ns / NS
+    match probe.kind:
+        case ProbeKind.HTTP:
+            return _http(spec, timeout_s)
+        case ProbeKind.TCP:
+            return _tcp(spec, timeout_s)
+        case ProbeKind.SQL:
+            return _sql(spec, timeout_s)
+        case ProbeKind.PROCESS:
+            return _process(spec, timeout_s)
+        case ProbeKind.ACTIVITY:
+            raise ValueError("an activity is read in a host of its own")
+
+
+def _http(spec: dict[str, Any], timeout_s: float) -> Reader:
+    method = spec.get("method", "GET")
+    accepted = spec.get("status") or list(range(200, 300))
+    wanted = str(spec.get("contains", "")).encode()
+    body = spec.get("body")
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode() if body else None
+    headers = {str(name): str(value) for name, value in (spec.get("headers") or {}).items()}
+    if data is not None:
+        headers.setdefault("Content-Type", "application/json")
+
+    def read() -> tuple[Reading, str]:
+        answer = exchange(spec["url"], method=method, body=data, headers=headers, timeout_s=timeout_s)
+        if answer.status is None:
+            return Reading.BAD, answer.error
+        if answer.status not in accepted:
+            return Reading.BAD, f"HTTP {answer.status}"
+        if wanted and wanted not in answer.body:
+            return Reading.BAD, "wrong answer"
+        return GOOD
+
+    return read
+
+
+def _tcp(spec: dict[str, Any], timeout_s: float) -> Reader:
+    def read() -> tuple[Reading, str]:
+        try:
+            socket.create_connection((spec["host"], int(spec["port"])), timeout=timeout_s).close()
+        except OSError as error:
+            return Reading.BAD, error.strerror or type(error).__name__
+        return GOOD
+
+    return read
+
+
+def _sql(spec: dict[str, Any], timeout_s: float) -> Reader:
+    import psycopg  # noqa: PLC0415 - only plans with a SQL probe pay for it
+
+    expect = spec.get("expect")
+
+    def read() -> tuple[Reading, str]:
+        options = f"-c statement_timeout={int(timeout_s * 1000)}"
+        try:
+            with psycopg.connect(
+                spec["dsn"], connect_timeout=max(1, int(timeout_s)), options=options, autocommit=True
+            ) as connection:
+                row = connection.execute(spec["query"]).fetchone()
+        except psycopg.Error as error:
+            return Reading.BAD, " ".join(str(error).split())[:120]
+        if expect is not None and (row is None or str(row[0]) != str(expect)):
+            return Reading.BAD, "wrong answer"
+        return GOOD
+
+    return read
+
+
+def _process(spec: dict[str, Any], timeout_s: float) -> Reader:
+    def read() -> tuple[Reading, str]:
+        began_s = time.monotonic()
+        try:
+            child = subprocess.Popen(
+                spec["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Reading.UNREADABLE, f"{spec['argv'][0]}: {error.strerror}"
+        try:
+            code = child.wait(max(timeout_s - (time.monotonic() - began_s), 0.001))
+        except subprocess.TimeoutExpired:
+            kill_all(child.pid)
+            child.wait()
+            return Reading.BAD, "timeout"
+        return GOOD if code == 0 else (Reading.BAD, f"exit {code}")
+
+    return read

@@ -1,0 +1,84 @@
+"""The proxies' HTTP API, shaped like Toxiproxy's, so that its clients and extensions work on it.
+
+Source: the Toxiproxy README, "HTTP API".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gameday.lab.errors import LabError
+from gameday.lab.httpd import Reply, Request
+from gameday.lab.proxy import TOXICS, Proxy, Toxic
+
+
+class ToxicsApi:
+    """Answers /proxies, /toxics and /reset."""
+
+    def __init__(self, proxies: dict[str, Proxy]) -> None:
+        self._proxies = proxies
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer one request."""
+        match (request.method, *request.path):
+            case ("GET", "version"):
+                return 200, {"version": "2.0.0-gameday-lab"}
+            case ("GET", "proxies"):
+                return 200, {name: proxy.as_json() for name, proxy in self._proxies.items()}
+            case ("POST", "reset"):
+                return await self._reset()
+            case ("GET", "proxies", name):
+                return 200, self._get(name).as_json()
+            case ("POST" | "PATCH", "proxies", name):
+                return await self._change(self._get(name), request.json())
+            case ("GET", "proxies", name, "toxics"):
+                return 200, [toxic.as_json() for toxic in self._get(name).toxics.values()]
+            case ("POST", "proxies", name, "toxics"):
+                return self._add(self._get(name), request.json())
+            case ("GET" | "POST" | "DELETE", "proxies", name, "toxics", toxic):
+                return self._toxic(self._get(name), toxic, request)
+            case _:
+                return 404, {"error": f"no such thing: {request.method} /{'/'.join(request.path)}"}
+
+    def _get(self, name: str) -> Proxy:
+        if name not in self._proxies:
+            raise LabError(f"no proxy {name!r}; there are {', '.join(self._proxies)}")
+        return self._proxies[name]
+
+    async def _reset(self) -> Reply:
+        for proxy in self._proxies.values():
+            proxy.toxics.clear()
+            await proxy.enable()
+        return 204, None
+
+    async def _change(self, proxy: Proxy, asked: dict[str, Any]) -> Reply:
+        if asked.get("enabled") is False:
+            proxy.cut()
+        elif asked.get("enabled") is True:
+            await proxy.enable()
+        return 200, proxy.as_json()
+
+    def _add(self, proxy: Proxy, asked: dict[str, Any]) -> Reply:
+        kind = asked.get("type")
+        if kind not in TOXICS:
+            raise LabError(f"toxic type {kind!r}: expected one of {', '.join(sorted(TOXICS))}")
+        stream = asked.get("stream") or "downstream"
+        if stream not in ("upstream", "downstream"):
+            raise LabError(f"stream {stream!r}: expected upstream or downstream")
+        name = asked.get("name") or f"{kind}_{stream}"
+        if name in proxy.toxics:
+            return 409, {"error": f"toxic {name!r} exists already"}
+        toxic = Toxic(name, kind, stream, float(asked.get("toxicity", 1.0)), dict(asked.get("attributes") or {}))
+        proxy.add(toxic)
+        return 200, toxic.as_json()
+
+    def _toxic(self, proxy: Proxy, name: str, request: Request) -> Reply:
+        toxic = proxy.toxics.get(name)
+        if toxic is None:
+            return 404, {"error": f"no toxic {name!r} on {proxy.name}"}
+        if request.method == "DELETE":
+            del proxy.toxics[name]
+            return 204, None
+        if request.method == "POST":
+            toxic.attributes |= request.json().get("attributes") or {}
+        return 200, toxic.as_json()
