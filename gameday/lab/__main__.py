@@ -151,7 +151,9 @@ def status(folder: Path, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(found, indent=1))
         return 0
-    print("the lab is whole" if found["whole"] else "the lab is NOT whole: " + "; ".join(found["why_not_whole"]))
+    print(
+        "the lab is whole" if found["whole"] else "the lab is NOT whole: " + "; ".join(found["why_not_whole"])
+    )
     for name, node in found["nodes"].items():
         marks = [node["role"]]
         marks += ["fenced"] if node["fenced"] else []

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import sys
 from typing import Any
 
@@ -139,8 +140,12 @@ class Orders:
             return rows
 
     async def _take(self) -> psycopg.AsyncConnection[Any]:
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            connection = self._idle.pop()
+            # An idle connection with something to read has been told that it is over.
+            if not select.select([connection.fileno()], [], [], 0)[0]:
+                return connection
+            await self._discard(connection)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 return await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)

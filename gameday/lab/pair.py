@@ -102,17 +102,13 @@ class Pair:
         await node.wait_dead()
 
     async def _start(self, node: Node) -> None:
+        was_standby = (node.folder / "standby.signal").exists()
         for other in self._others(node):
-            if node.fenced or not await self._is_standby_on_disk(node) and await other.role() == "primary":
-                if node.fenced:
-                    break
+            if not was_standby and not node.fenced and not node.running and await other.role() == "primary":
                 raise Conflict(f"node {other.name} is primary now: node {node.name} may only rejoin it")
         await node.start()
         await self.links[node.name].enable()
         await self._apply_mode()
-
-    async def _is_standby_on_disk(self, node: Node) -> bool:
-        return (node.folder / "standby.signal").exists()
 
     async def _stop(self, node: Node) -> None:
         await node.stop()

@@ -68,7 +68,9 @@ class ToxicsApi:
         name = asked.get("name") or f"{kind}_{stream}"
         if name in proxy.toxics:
             return 409, {"error": f"toxic {name!r} exists already"}
-        toxic = Toxic(name, kind, stream, float(asked.get("toxicity", 1.0)), dict(asked.get("attributes") or {}))
+        toxic = Toxic(
+            name, kind, stream, float(asked.get("toxicity", 1.0)), dict(asked.get("attributes") or {})
+        )
         proxy.add(toxic)
         return 200, toxic.as_json()
 

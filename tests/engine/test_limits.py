@@ -180,9 +180,7 @@ def test_an_undo_whose_host_is_dead_and_silent_is_stuck():
 
 
 def test_a_stuck_ttl_undo_halts_the_run():
-    world = World(
-        plan(fault("a", 0, ttl_ns=NS), hold("h", 1, 30 * NS)), behave={("a", "undo"): "fail"}
-    ).run()
+    world = World(plan(fault("a", 0, ttl_ns=NS), hold("h", 1, 30 * NS)), behave={("a", "undo"): "fail"}).run()
     assert next(c for _, c in world.log if isinstance(c, Halted)).by == "undo"
 
 
@@ -197,9 +195,7 @@ def test_a_superseding_undo_inherits_the_time_to_live():
 def test_a_rejoin_waits_until_the_path_has_been_switched():
     """Halted between promotion and switch, the old primary may rejoin only behind the new one."""
     world = World(failover_plan(), behave={("switch", "do"): "hang"}).run()
-    order = [
-        (type(c).__name__, c.step) for _, c in world.log if isinstance(c, StepStarted | UndoStarted)
-    ]
+    order = [(type(c).__name__, c.step) for _, c in world.log if isinstance(c, StepStarted | UndoStarted)]
     assert order.index(("UndoStarted", "promote")) > max(
         i for i, item in enumerate(order) if item == ("StepStarted", "switch")
     )
