@@ -16,6 +16,7 @@ __all__ = [
     "kill",
     "promote",
     "rejoin",
+    "restore",
     "start",
     "stop",
     "unfence",
@@ -54,6 +55,12 @@ def fence(node: str, configuration: Configuration = None) -> None:
 def unfence(node: str, configuration: Configuration = None) -> None:
     """Let the node be started again."""
     _do(configuration, node, "unfence")
+
+
+def restore(node: str, configuration: Configuration = None) -> None:
+    """Let a node that was fenced be started again, and start it in the role that it had."""
+    _do(configuration, node, "unfence")
+    _do(configuration, node, "start")
 
 
 def promote(node: str, configuration: Configuration = None) -> None:

@@ -37,7 +37,7 @@ from gameday.plan.model import NS, Step, StepKind
 
 Decision = Command | StepEnded | UndoEnded | LedgerRead
 _ROUNDS_MAX = 200
-_ACTING = (StepKind.FAULT, StepKind.FAILOVER)
+_ACTING = (StepKind.FAULT, StepKind.FAILOVER, StepKind.CHANGE)
 
 
 def step(state: State, at_ns: int, event: Event | None) -> tuple[State, tuple[Decision, ...]]:

@@ -24,6 +24,7 @@ class StepKind(StrEnum):
     LOAD = "load"
     FAULT = "fault"
     FAILOVER = "failover"
+    CHANGE = "change"
     MANUAL = "manual"
     HOLD = "hold"
     UNDO = "undo"

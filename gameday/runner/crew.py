@@ -29,7 +29,7 @@ from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.model import Plan, Step, StepKind
 
 ARM_TIMEOUT_S = 30.0
-_ACTING = (StepKind.FAULT, StepKind.FAILOVER)
+_ACTING = (StepKind.FAULT, StepKind.FAILOVER, StepKind.CHANGE)
 
 
 class ActionHosts:

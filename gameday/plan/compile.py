@@ -1,0 +1,364 @@
+"""From the plan as written to the plan as the house runs it: runbooks inlined, undos derived."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from gameday.errors import PlanError, Problem
+from gameday.plan.catalogue import INVERSES
+from gameday.plan.files import Files
+from gameday.plan.model import (
+    Activity,
+    BlastRadius,
+    Ledger,
+    Load,
+    LoadChange,
+    Objective,
+    Plan,
+    Probe,
+    ProbeKind,
+    Segment,
+    Slo,
+    SteadyState,
+    Step,
+    StepKind,
+    StopCondition,
+    Target,
+)
+from gameday.plan.schema import (
+    ABOUT,
+    ActivityIn,
+    FailoverIn,
+    FaultIn,
+    HoldIn,
+    LoadIn,
+    LoadStepIn,
+    ManualIn,
+    ParallelIn,
+    PlanIn,
+    ProbeIn,
+    RunbookIn,
+    StopConditionIn,
+    UndoIn,
+)
+from gameday.plan.source import Source, Where
+
+SLACK_NS = 1_000_000_000
+_BAD_SHARE = re.compile(r"above (\d+(?:\.\d+)?)\s*%\Z")
+_BAD_ROW = re.compile(r"(\d+) in a row\Z")
+_MAX = re.compile(r"(\d+)(?: of (\d+))?\Z")
+_ACTION = re.compile(r"[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+\Z")
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Turns one plan file into a Plan, noting every problem on the way."""
+
+    source: Source
+    files: Files
+    steps: list[Step] = field(default_factory=list)
+    group: int = 0
+    runbook: str | None = None
+    at: Source = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.at = self.source
+
+    def compile(self, plan: PlanIn) -> Plan:
+        """Return the plan. Problems stand in the sources; the result is void when there are any."""
+        for number, item in enumerate(plan.steps):
+            self._step(item, ("steps", number))
+        return Plan(
+            title=plan.title,
+            kind=plan.kind,
+            service=plan.service,
+            source=self.source.file,
+            about=_about(plan),
+            target=Target(plan.target.environment, plan.target.identity.http),
+            objectives=tuple(
+                Objective(
+                    service=o.service, measured_by=o.measured_by, rto_ns=o.rto, rpo_ns=o.rpo, mtpd_ns=o.mtpd,
+                    minimum_capacity_ppm=o.minimum_capacity, source=o.source, held_goods=o.held,
+                )
+                for o in plan.objectives
+            ),  # fmt: skip
+            recovery=plan.recovery,
+            load=tuple(self._load(item, ("load", n)) for n, item in enumerate(plan.load)),
+            probes=tuple(self._probe(name, item) for name, item in plan.probes.items()),
+            slos=tuple(
+                Slo(name, s.window, s.objective, s.probe, s.load, s.below) for name, s in plan.slos.items()
+            ),
+            steady_state=_steady_state(plan),
+            stop_conditions=tuple(
+                self._stop_condition(item, number) for number, item in enumerate(plan.stop_conditions)
+            ),
+            blast_radius=self._blast_radius(plan),
+            steps=tuple(self.steps),
+            ledger=self._ledger(plan),
+        )
+
+    # --- parts -------------------------------------------------------------------------------
+
+    def _load(self, item: LoadIn, where: Where) -> Load:
+        if (item.rate is None) == (item.users is None):
+            self.at.complain(where, "exactly one of `rate` (open loop) and `users` (closed loop) is needed")
+        sha256 = self.files.digest(self.at, (*where, "profile"), item.profile)
+        name = item.name or re.sub(r"[^\w-]+", "-", item.profile.rpartition("/")[2].removesuffix(".py"))
+        return Load(
+            name=name, profile=item.profile, profile_sha256=sha256, rate_per_1000s=item.rate, users=item.users,
+            host=item.host, max_users=item.max_users, options=tuple(item.options),
+        )  # fmt: skip
+
+    def _probe(self, name: str, item: ProbeIn) -> Probe:
+        where: Where = ("probes", name)
+        kinds = [kind for kind in ProbeKind if getattr(item, kind) is not None]
+        if len(kinds) != 1:
+            expected = "exactly one of http, tcp, sql, process and activity is needed"
+            self.at.complain(where, f"probe {name!r} has {len(kinds)} kinds: {expected}")
+            kinds = [ProbeKind.TCP]
+        spec: Any = getattr(item, kinds[0])
+        if kinds[0] is ProbeKind.ACTIVITY and spec is not None:
+            activity = self._activity(spec, (*where, "activity"), name, item.timeout)
+            text = json.dumps({"provider": json.loads(activity.provider), "tolerance": spec.tolerance})
+        else:
+            text = _json(spec.model_dump(exclude_none=True) if spec is not None else {})
+        return Probe(name, kinds[0], text, item.every, item.timeout, writes=item.writes is not None)
+
+    def _stop_condition(self, item: StopConditionIn, number: int) -> StopCondition:
+        where: Where = ("stop_conditions", number)
+        share, row = _BAD_SHARE.match(item.bad or ""), _BAD_ROW.match(item.bad or "")
+        kind = ""
+        if item.silence is not None and item.slo is None and item.bad is None:
+            kind = "silence"
+        elif item.slo is not None and share and item.probe is None and item.silence is None:
+            kind = "slo"
+        elif item.probe is not None and row and item.slo is None and item.silence is None:
+            kind = "probe"
+        else:
+            self.at.complain(
+                (*where, "bad"),
+                "expected `slo:` with `bad: above 90%` (and `for:`), or `probe:` with `bad: 3 in a row`, "
+                "or `silence: 2s`",
+            )
+        return StopCondition(
+            name=item.name or f"{number + 1}-{item.slo or item.probe or 'silence'}",
+            then=item.then,
+            slo=item.slo,
+            bad_above_ppm=int(float(share[1]) * 10_000) if share else None,
+            for_ns=item.lasting or 0,
+            probe=item.probe,
+            in_a_row=int(row[1]) if row and kind == "probe" else None,
+            silence_ns=item.silence,
+            stops=item.stops,
+        )
+
+    def _blast_radius(self, plan: PlanIn) -> BlastRadius:
+        radius = plan.blast_radius
+        match = _MAX.match(radius.max)
+        if match is None or int(match[1]) < 1:
+            self.at.complain(("blast_radius", "max"), f"{radius.max!r}: expected something like `1 of 2`, or `1`")
+        limit = int(match[1]) if match else 1
+        of = int(match[2]) if match and match[2] else None
+        select = tuple(sorted(radius.select.items()))
+        return BlastRadius(select, limit, of, radius.duration)
+
+    def _ledger(self, plan: PlanIn) -> Ledger | None:
+        ledger = plan.ledger
+        if ledger is None:
+            return None
+        url = ledger.url or ("${lab.url}/orders" if ledger.writer == "orders" else "")
+        if not url:
+            self.at.complain(("ledger",), "writer `http` needs a `url` that takes and lists numbered writes")
+        return Ledger(ledger.writer, _json({"url": url}), ledger.every, ledger.timeout)
+
+    # --- steps -------------------------------------------------------------------------------
+
+    def _step(self, item: Any, where: Where) -> None:
+        match item:
+            case ParallelIn():
+                group = self.group
+                for number, part in enumerate(item.parallel):
+                    self.group = group
+                    self._step(part, (*where, "parallel", number))
+            case RunbookIn():
+                self._inline(item, where)
+            case FaultIn():
+                self._add(self._fault(item, where))
+            case FailoverIn():
+                self._add(self._failover(item, where))
+            case UndoIn():
+                name = item.name or f"undo what is owed on {item.undo}"
+                self._add(
+                    self._bare(name, StepKind.UNDO, item.timeout, target=item.undo, segment=_segment(item))
+                )
+            case HoldIn():
+                name = item.name or f"hold {item.hold / 10**9:g} s"
+                self._add(self._bare(name, StepKind.HOLD, item.hold + SLACK_NS, for_ns=item.hold))
+            case LoadStepIn():
+                self._add(self._load_step(item, where))
+            case ManualIn():
+                message = "manual steps cannot be run yet: leave it out, or do it by a `failover:` step"
+                self.at.complain(where, f"step {item.manual!r}: {message}")
+
+    def _inline(self, item: RunbookIn, where: Where) -> None:
+        runbook = self.files.runbook(self.at, (*where, "runbook"), item.runbook)
+        if runbook is None:
+            return
+        source, book = runbook
+        before, self.at = self.at, source
+        count = sum(1 for step in self.steps if step.runbook and step.runbook.startswith(item.runbook))
+        self.runbook = item.runbook if not count else f"{item.runbook}#{self.group}"
+        for number, part in enumerate(book.steps):
+            self._step(part, ("steps", number))
+        self.at, self.runbook = before, None
+
+    def _add(self, step: Step) -> None:
+        self.steps.append(step)
+        self.group += 1
+
+    def _bare(self, name: str, kind: StepKind, deadline_ns: int, **more: Any) -> Step:
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or str(kind)
+        step_id = f"{len(self.steps) + 1}-{slug}"
+        return Step(
+            id=step_id, name=name, kind=kind, group=self.group, deadline_ns=deadline_ns, runbook=self.runbook,
+            **more,
+        )  # fmt: skip
+
+    def _fault(self, item: FaultIn, where: Where) -> Step:
+        do, undo, in_place, target, survives = self._trio(item, where, item.fault)
+        if undo is None:
+            self.at.complain(where, f"fault {item.fault!r} has no `undo`, and none can be derived from its action")
+        if in_place is None:
+            self.at.complain(
+                where, f"fault {item.fault!r} has no `in_place`: without a read-back nobody knows if it is there"
+            )
+        return self._bare(
+            item.fault, StepKind.FAULT, item.timeout, do=do, undo=undo, in_place=in_place, target=target,
+            ttl_ns=item.ttl, for_ns=item.lasting, undo_deadline_ns=item.undo_timeout, grace_ns=item.grace,
+            survives=item.survives or survives,
+        )  # fmt: skip
+
+    def _failover(self, item: FailoverIn, where: Where) -> Step:
+        name = item.failover or item.change or ""
+        do, undo, in_place, target, survives = self._trio(item, where, name)
+        kind = StepKind.CHANGE if item.change else StepKind.FAILOVER
+        if item.supersedes and undo is None:
+            self.at.complain(where, f"step {name!r} supersedes an undo, so it needs an `undo` of its own")
+        if item.point_of_no_return and self.runbook is None:
+            self.at.complain(where, f"step {name!r}: a point of no return belongs in a runbook")
+        if kind is StepKind.CHANGE and undo is None:
+            self.at.complain(where, f"change {name!r} has no `undo`, and none can be derived from its action")
+        return self._bare(
+            name, kind, item.timeout, do=do, undo=undo, in_place=in_place, target=target,
+            undo_deadline_ns=item.undo_timeout, grace_ns=item.grace, segment=_segment(item),
+            point_of_no_return=item.point_of_no_return, supersedes=tuple(item.supersedes),
+            complete=item.complete, returns_home=item.returns_home, survives=survives,
+        )  # fmt: skip
+
+    def _load_step(self, item: LoadStepIn, where: Where) -> Step:
+        if (item.rate is None) == (item.users is None):
+            self.at.complain(where, "exactly one of `rate` and `users` is needed")
+        change = LoadChange(item.load, item.rate, item.users)
+        return self._bare(f"load {item.load}", StepKind.LOAD, SLACK_NS, load=change)
+
+    # --- activities --------------------------------------------------------------------------
+
+    def _trio(
+        self, item: FaultIn | FailoverIn, where: Where, name: str
+    ) -> tuple[Activity, Activity | None, Activity | None, str, str]:
+        """Return action, undo, read-back, target and what it survives; derived where not given."""
+        do = self._activity(item.do, (*where, "do"), name, item.timeout)
+        given = json.loads(do.provider)
+        arguments = given.get("arguments") or {}
+        inverse = INVERSES.get(f"{given.get('module')}.{given.get('func')}")
+        undo = in_place = None
+        target, survives = "", ""
+        if inverse is not None and (item.undo is not None or isinstance(item, FaultIn) or _reverses(inverse.undo)):
+            values = {**dict(inverse.defaults), **arguments}
+            kept = {key: values[key] for key in inverse.keep if key in values}
+            fixed = {key: value for key, value in inverse.defaults if key not in inverse.keep}
+            undo = self._python(inverse.undo, {**kept, **fixed}, f"undo of {name}", item.undo_timeout)
+            in_place = self._python(inverse.in_place, kept, f"read-back of {name}", item.undo_timeout)
+            target = _fill(inverse.target, values)
+            survives = inverse.survives
+        if item.undo is not None:
+            undo = self._activity(item.undo, (*where, "undo"), f"undo of {name}", item.undo_timeout)
+        if item.in_place is not None:
+            place = (*where, "in_place")
+            in_place = self._activity(item.in_place, place, f"read-back of {name}", item.undo_timeout)
+        return do, undo, in_place, item.target or target, survives
+
+    def _activity(self, item: ActivityIn, where: Where, name: str, timeout_ns: int) -> Activity:
+        if (item.action is None) == (item.provider is None):
+            self.at.complain(where, "exactly one of `action` (with `with`) and `provider` is needed")
+            return Activity(name, "{}", timeout_ns)
+        if item.action is not None:
+            if not _ACTION.match(item.action):
+                self.at.complain((*where, "action"), f"{item.action!r}: expected module.function")
+            return self._python(item.action, item.arguments, name, timeout_ns)
+        provider = item.provider or {}
+        if provider.get("type") not in ("python", "process", "http"):
+            kind = provider.get("type")
+            self.at.complain((*where, "provider"), f"type {kind!r}: expected python, process or http")
+        return Activity(name, _json(provider), timeout_ns)
+
+    def _python(self, action: str, arguments: dict[str, Any], name: str, timeout_ns: int) -> Activity:
+        module, _, func = action.rpartition(".")
+        provider = {"type": "python", "module": module, "func": func, "arguments": arguments}
+        return Activity(name, _json(provider), timeout_ns)
+
+
+def _reverses(undo: str) -> bool:
+    """Only these may be owed by a fail-over step without its plan saying so."""
+    return undo.endswith((".unfence", ".set_replication"))
+
+
+def _fill(template: str, values: dict[str, Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], "?")), template)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _segment(item: FailoverIn | UndoIn) -> Segment | None:
+    return Segment(item.segment) if item.segment else None
+
+
+def _steady_state(plan: PlanIn) -> SteadyState:
+    given = plan.steady_state
+    patience_ns = given.patience or max(60_000_000_000, 4 * given.baseline)
+    return SteadyState(tuple(given.slos), given.baseline, given.stabilise, patience_ns)
+
+
+def _about(plan: PlanIn) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+
+    def add(key: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for name, item in value.items():
+                add(f"{key}.{name}", item)
+        elif isinstance(value, list | tuple):
+            found[key] = ", ".join(str(item) for item in value)
+        elif value not in (None, ""):
+            found[key] = str(value)
+
+    for key in ABOUT:
+        add(key, getattr(plan, key))
+    return tuple(sorted((key, value) for key, value in found.items() if value))
+
+
+def refuse(sources: list[Source]) -> None:
+    """Raise one error that lists every problem of all sources.
+
+    Raises:
+        PlanError: There is at least one.
+    """
+    problems: list[Problem] = [problem for source in sources for problem in source.problems]
+    if problems:
+        raise PlanError(tuple(sorted(set(problems))))
+
+

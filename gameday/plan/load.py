@@ -1,0 +1,65 @@
+"""Read a plan file: all of its problems at once, or a Plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from gameday.errors import PlanError, Problem
+from gameday.plan.border import validate
+from gameday.plan.compile import Compiler, refuse
+from gameday.plan.files import Files
+from gameday.plan.model import Plan
+from gameday.plan.schema import PlanIn
+from gameday.plan.sense import check_references, warnings
+from gameday.plan.source import Source, read_source
+
+
+def load_plan(path: Path, root: Path | None = None) -> Plan:
+    """Return the plan in a file.
+
+    Args:
+        path: The plan file.
+        root: The project's folder, which paths in the plan are relative to; found by default.
+
+    Raises:
+        PlanError: Something is wrong with it; every problem is listed with its place.
+    """
+    project = (root or find_project(path)).resolve()
+    source = read_source(path, _shown(path, project))
+    _refuse_experiment(source)
+    written = validate(PlanIn, source)
+    files = Files(project)
+    if written is None:
+        refuse([source])
+    assert written is not None
+    plan = Compiler(source, files).compile(written)
+    if not source.problems and not any(other.problems for other in files.sources):
+        check_references(plan, source)
+    refuse([source, *files.sources])
+    return replace(plan, warnings=warnings(plan))
+
+
+def find_project(path: Path) -> Path:
+    """Return the folder of the project that a plan belongs to: the nearest one with `experiments/`."""
+    here = path.resolve().parent
+    for folder in (here, *here.parents):
+        if (folder / "experiments").is_dir():
+            return folder
+    return here
+
+
+def _shown(path: Path, project: Path) -> str:
+    try:
+        return path.resolve().relative_to(project).as_posix()
+    except ValueError:
+        return path.name
+
+
+def _refuse_experiment(source: Source) -> None:
+    if not isinstance(source.data, dict):
+        raise PlanError((Problem(source.file, 1, 1, "is no mapping: expected a plan with title, kind, steps…"),))
+    if "method" in source.data:
+        line, column = source.place(("method",))
+        message = "this is a Chaos Toolkit experiment; gameday does not run those yet, only native plans"
+        raise PlanError((Problem(source.file, line, column, message),))

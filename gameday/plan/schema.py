@@ -1,0 +1,337 @@
+"""The plan file's shape, as editors and people see it. Unknown keys are refused everywhere.
+
+These models live only at the border: `gameday.plan.compile` turns them into `gameday.plan.model`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from gameday.plan.units import Duration, Rate, Ratio
+
+Name = Annotated[str, Field(min_length=1, max_length=120)]
+Key = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
+
+
+class Part(BaseModel):
+    """What all parts of a plan share: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class ActivityIn(Part):
+    """A Chaos Toolkit activity: short (`action` and `with`) or in full (`provider`)."""
+
+    action: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
+    provider: dict[str, Any] | None = None
+
+
+class HttpIn(Part):
+    """An HTTP request and what counts as a good answer."""
+
+    url: str
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"] = "GET"
+    status: list[int] | None = None
+    contains: str | None = None
+    body: dict[str, Any] | str | None = None
+    headers: dict[str, str] | None = None
+
+
+class TcpIn(Part):
+    """A TCP connection."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
+class SqlIn(Part):
+    """A query on PostgreSQL, and the first value it must give."""
+
+    dsn: str
+    query: str
+    expect: str | int | None = None
+
+
+class ProcessIn(Part):
+    """A program that must end with 0. Never a shell."""
+
+    argv: list[str] = Field(min_length=1)
+
+
+class ActivityProbeIn(ActivityIn):
+    """A Chaos Toolkit probe and its tolerance."""
+
+    tolerance: Any = True
+
+
+class ProbeIn(Part):
+    """One measurement at a fixed rate. Exactly one kind."""
+
+    http: HttpIn | None = None
+    tcp: TcpIn | None = None
+    sql: SqlIn | None = None
+    process: ProcessIn | None = None
+    activity: ActivityProbeIn | None = None
+    every: Duration
+    timeout: Duration
+    writes: Literal["synthetic"] | None = None
+
+
+class SloIn(Part):
+    """A share of good events over a window: of a probe's samples, or of the load's requests."""
+
+    probe: Key | None = None
+    load: Literal["p50", "p90", "p95", "p99", "p999", "errors"] | None = None
+    objective: Ratio = 990_000
+    below: Duration | None = None
+    window: Duration
+
+
+class SteadyStateIn(Part):
+    """Which SLOs must hold before any fault and after recovery."""
+
+    slos: list[Key]
+    baseline: Duration
+    stabilise: Duration
+    patience: Duration | None = None
+
+
+class StopConditionIn(Part):
+    """A limit: an SLO's bad share, bad samples in a row, or silence."""
+
+    name: Key | None = None
+    slo: Key | None = None
+    probe: Key | None = None
+    bad: str | None = None
+    lasting: Duration | None = Field(default=None, alias="for")
+    silence: Duration | None = None
+    then: Literal["halt", "warn"] = "halt"
+    stops: Literal["faults", "load"] = "faults"
+
+
+class ObjectiveIn(Part):
+    """What recovery must achieve."""
+
+    service: Name
+    measured_by: Key
+    rto: Duration
+    rpo: Duration | None = None
+    mtpd: Duration | None = None
+    minimum_capacity: Ratio = 1_000_000
+    source: str = ""
+    held: int = Field(default=3, ge=1, le=1000)
+
+
+class LoadIn(Part):
+    """One Locust file, from baseline to the end."""
+
+    profile: str
+    name: Key | None = None
+    rate: Rate | None = None
+    users: int | None = Field(default=None, ge=1, le=100_000)
+    max_users: int = Field(default=200, ge=1, le=100_000)
+    host: str = ""
+    options: list[str] = Field(default_factory=list)
+
+
+class LedgerIn(Part):
+    """Numbered writes on the users' path."""
+
+    writer: Literal["orders", "http"]
+    every: Duration
+    timeout: Duration = 400_000_000
+    url: str | None = None
+
+
+class BlastRadiusIn(Part):
+    """The most a drill may touch, and for how long."""
+
+    select: dict[str, str] = Field(default_factory=dict)
+    max: str
+    duration: Duration
+
+
+class IdentityIn(Part):
+    """Where the target says who it is."""
+
+    http: str
+
+
+class TargetIn(Part):
+    """The system under drill."""
+
+    environment: Key
+    identity: IdentityIn
+
+
+class FaultIn(Part):
+    """Put a fault in. Its undo is owed from then on."""
+
+    fault: Name
+    do: ActivityIn
+    undo: ActivityIn | None = None
+    in_place: ActivityIn | None = None
+    target: str | None = None
+    ttl: Duration
+    lasting: Duration | None = Field(default=None, alias="for")
+    timeout: Duration = 10_000_000_000
+    undo_timeout: Duration = 30_000_000_000
+    grace: Duration = 50_000_000
+    survives: str | None = None
+
+
+class FailoverIn(Part):
+    """Do one thing for recovery (`failover`) or any reversible change (`change`)."""
+
+    failover: Name | None = None
+    change: Name | None = None
+    do: ActivityIn
+    undo: ActivityIn | None = None
+    in_place: ActivityIn | None = None
+    target: str | None = None
+    timeout: Duration = 30_000_000_000
+    undo_timeout: Duration = 30_000_000_000
+    grace: Duration = 50_000_000
+    segment: Literal["detect", "decide", "fail-over", "come-up", "validate", "fail-back"] | None = None
+    point_of_no_return: bool = False
+    supersedes: list[str] = Field(default_factory=list)
+    complete: bool = False
+    returns_home: bool = False
+
+
+class UndoIn(Part):
+    """Carry out now whatever undo is owed on a target."""
+
+    undo: Name
+    name: Name | None = None
+    timeout: Duration = 60_000_000_000
+    segment: Literal["validate", "fail-back"] | None = None
+
+
+class HoldIn(Part):
+    """Wait, under load and with all probes sampling."""
+
+    hold: Duration
+    name: Name | None = None
+
+
+class LoadStepIn(Part):
+    """Change a load."""
+
+    load: Key
+    rate: Rate | None = None
+    users: int | None = Field(default=None, ge=1, le=100_000)
+
+
+class ManualIn(Part):
+    """A person does something."""
+
+    manual: Name
+    who: str = ""
+    instructions: str = ""
+    timeout: Duration
+
+
+class RunbookIn(Part):
+    """Run the steps of a runbook."""
+
+    runbook: str
+
+
+class ParallelIn(Part):
+    """Start several steps together."""
+
+    parallel: list[SimpleStep] = Field(min_length=1)
+
+
+_FORMS = {
+    "fault": "fault", "failover": "failover", "change": "failover", "hold": "hold", "load": "load",
+    "manual": "manual", "runbook": "runbook", "parallel": "parallel",
+}  # fmt: skip
+
+
+def _form(data: Any) -> str | None:
+    """Tell which form a step has by its first key; `undo` alone is a step, beside others an undo."""
+    if not isinstance(data, dict):
+        return None
+    for key, form in _FORMS.items():
+        if key in data:
+            return form
+    return "undo" if "undo" in data else None
+
+
+SimpleStep = Annotated[
+    Annotated[FaultIn, Tag("fault")]
+    | Annotated[FailoverIn, Tag("failover")]
+    | Annotated[UndoIn, Tag("undo")]
+    | Annotated[HoldIn, Tag("hold")]
+    | Annotated[LoadStepIn, Tag("load")]
+    | Annotated[ManualIn, Tag("manual")],
+    Discriminator(_form),
+]
+AnyStep = Annotated[
+    Annotated[FaultIn, Tag("fault")]
+    | Annotated[FailoverIn, Tag("failover")]
+    | Annotated[UndoIn, Tag("undo")]
+    | Annotated[HoldIn, Tag("hold")]
+    | Annotated[LoadStepIn, Tag("load")]
+    | Annotated[ManualIn, Tag("manual")]
+    | Annotated[RunbookIn, Tag("runbook")]
+    | Annotated[ParallelIn, Tag("parallel")],
+    Discriminator(_form),
+]
+ParallelIn.model_rebuild()
+STEP_FORMS = (*_FORMS, "undo")
+
+
+class RunbookFileIn(Part):
+    """A runbook: a named list of steps."""
+
+    title: Name
+    purpose: str = ""
+    owner: str = ""
+    steps: list[SimpleStep] = Field(min_length=1)
+
+
+class PlanIn(Part):
+    """A drill."""
+
+    title: Name
+    hypothesis: str = ""
+    kind: Literal["game-day", "dr", "capacity"]
+    service: Name
+    author: str = ""
+    owner: str = ""
+    approvers: list[str] = Field(default_factory=list)
+    roles: dict[str, str | None] = Field(default_factory=dict)
+    scenario: dict[str, str | bool] = Field(default_factory=dict)
+    population: dict[str, Any] = Field(default_factory=dict)
+    excluded: dict[str, str] = Field(default_factory=dict)
+    change_ticket: str = ""
+    retention: str = ""
+    notes: str = ""
+    target: TargetIn
+    objectives: list[ObjectiveIn] = Field(default_factory=list)
+    recovery: Literal["plan", "system"] = "plan"
+    load: list[LoadIn] = Field(default_factory=list)
+    probes: dict[Key, ProbeIn] = Field(min_length=1)
+    slos: dict[Key, SloIn] = Field(default_factory=dict)
+    steady_state: SteadyStateIn
+    stop_conditions: list[StopConditionIn] = Field(min_length=1)
+    blast_radius: BlastRadiusIn
+    steps: list[AnyStep] = Field(min_length=1)
+    ledger: LedgerIn | None = None
+
+
+ABOUT = (
+    "hypothesis", "author", "owner", "approvers", "roles", "scenario", "population", "excluded",
+    "change_ticket", "retention", "notes",
+)  # fmt: skip
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a plan file, for editors."""
+    return PlanIn.model_json_schema(by_alias=True)

@@ -1,0 +1,126 @@
+"""Whether a plan makes sense as a whole: references that lead somewhere, limits that can trip."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gameday.plan.model import PPM, Plan, Step, StepKind
+from gameday.plan.source import Source
+from gameday.plan.units import as_text
+
+
+def check_references(plan: Plan, source: Source) -> None:
+    """Note every name that leads nowhere."""
+    probes = {probe.name for probe in plan.probes}
+    slos = {slo.name for slo in plan.slos}
+    for slo in plan.slos:
+        where = ("slos", slo.name)
+        if (slo.probe is None) == (slo.load_stat is None):
+            source.complain(where, f"SLO {slo.name!r}: exactly one of `probe` and `load` is needed")
+        if slo.probe is not None:
+            _known(source, (*where, "probe"), slo.probe, probes, "probe")
+        if slo.load_stat is not None and not plan.load:
+            source.complain(where, f"SLO {slo.name!r} is measured on load, but the plan has none")
+        if slo.below_ns is not None and slo.load_stat in (None, "errors"):
+            source.complain((*where, "below"), "`below` needs a percentile of the load, like `load: p99`")
+    for number, name in enumerate(plan.steady_state.slos):
+        _known(source, ("steady_state", "slos", number), name, slos, "SLO")
+    for number, condition in enumerate(plan.stop_conditions):
+        place = ("stop_conditions", number)
+        if condition.slo is not None:
+            _known(source, (*place, "slo"), condition.slo, slos, "SLO")
+        if condition.probe is not None:
+            _known(source, (*place, "probe"), condition.probe, probes, "probe")
+    for number, objective in enumerate(plan.objectives):
+        place = ("objectives", number, "measured_by")
+        _known(source, place, objective.measured_by, probes, "probe")
+    _check_names(plan, source)
+    _check_steps(plan, source)
+
+
+def _known(source: Source, where: tuple[str | int, ...], name: str, known: set[str], what: str) -> None:
+    if name not in known:
+        there = ", ".join(sorted(known)) or "none"
+        source.complain(where, f"{name!r}: no such {what}; there are {there}")
+
+
+def _check_names(plan: Plan, source: Source) -> None:
+    for what, names in (
+        ("load", [load.name for load in plan.load]),
+        ("stop_conditions", [condition.name for condition in plan.stop_conditions]),
+    ):
+        for name, count in Counter(names).items():
+            if count > 1:
+                source.complain((what,), f"{name!r} is the name of {count} of them: names must differ")
+    loads = {load.name for load in plan.load}
+    for step in plan.steps:
+        if step.load is not None:
+            _known(source, ("steps",), step.load.load, loads, "load")
+
+
+def _check_steps(plan: Plan, source: Source) -> None:
+    radius = plan.blast_radius
+    owed: set[str] = set()
+    for step in plan.steps:
+        if step.kind is StepKind.FAULT and radius is not None and step.ttl_ns is not None:
+            if step.ttl_ns > radius.duration_ns:
+                source.complain(
+                    ("blast_radius", "duration"),
+                    f"fault {step.name!r} lives {as_text(step.ttl_ns)}, longer than the blast radius allows "
+                    f"({as_text(radius.duration_ns)})",
+                )
+            if step.for_ns is not None and step.for_ns > step.ttl_ns:
+                source.complain(("steps",), f"fault {step.name!r}: `for` is longer than its `ttl`")
+        _check_targets(step, owed, source)
+        if step.undo is not None:
+            owed.add(step.target)
+    nodes = {step.target for step in plan.steps if step.kind is StepKind.FAULT and step.target.startswith("node:")}
+    if radius is not None and len(nodes) > radius.max_targets:
+        source.complain(
+            ("blast_radius", "max"),
+            f"the faults touch {len(nodes)} nodes ({', '.join(sorted(nodes))}), allowed are {radius.max_targets}",
+        )
+
+
+def _check_targets(step: Step, owed: set[str], source: Source) -> None:
+    wanted = [*step.supersedes, *([step.target] if step.kind is StepKind.UNDO else [])]
+    for target in wanted:
+        if target not in owed:
+            there = ", ".join(sorted(owed - {""})) or "none"
+            source.complain(
+                ("steps",), f"step {step.name!r}: nothing before it owes an undo on {target!r}; owed is {there}"
+            )
+    if step.undo is not None and not step.target:
+        source.complain(("steps",), f"step {step.name!r} has an undo, so it needs a `target`, like `node:a`")
+
+
+def warnings(plan: Plan) -> tuple[str, ...]:
+    """Return what is allowed but will disappoint."""
+    found: list[str] = []
+    probes = {probe.name: probe for probe in plan.probes}
+    for objective in plan.objectives:
+        probe = probes[objective.measured_by]
+        width_ns = probe.every_ns + probe.timeout_ns
+        if width_ns * 20 > objective.rto_ns:
+            found.append(
+                f"probe {probe.name}: period + timeout is {as_text(width_ns)}, more than 5 % of the RTO of "
+                f"{as_text(objective.rto_ns)}; you are buying INCONCLUSIVE"
+            )
+    for slo in plan.slos:
+        sampled = probes.get(slo.probe or "")
+        if sampled is not None:
+            count = max(slo.window_ns // sampled.every_ns, 1)
+            if PPM // count > PPM - slo.objective_ppm:
+                found.append(
+                    f"SLO {slo.name}: {count} samples a window, so one bad sample misses "
+                    f"{slo.objective_ppm / 10_000:g} %"
+                )
+    radius = plan.blast_radius
+    for condition in plan.stop_conditions:
+        never = condition.bad_above_ppm == PPM
+        never = never or (radius is not None and condition.for_ns >= radius.duration_ns)
+        if never:
+            found.append(f"stop condition {condition.name} can never trip")
+    if plan.recovery == "plan" and plan.objectives and not any(s.kind is StepKind.FAILOVER for s in plan.steps):
+        found.append("recovery is by the plan, but no step of it fails over")
+    return tuple(found)
