@@ -1,0 +1,199 @@
+"""The runner's side of a load host: arm it, start, change and stop the load, never wait for it.
+
+Locust is only ever a child process. It is stopped by its control pipe, then by SIGINT, then killed;
+and because the pipe is a lifeline, it stops by itself when the runner dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from gameday.canonical import from_json
+from gameday.errors import RecordError, Refused
+from gameday.history.events import LoadBucket, LoadReported
+from gameday.hosts.clock import RunClock
+from gameday.hosts.inbox import Inbox
+from gameday.hosts.processes import MARKER, kill_all, send
+from gameday.plan.model import Load
+
+QUIT_WAIT_S = 1.0
+
+
+class LoadHost:
+    """One Locust process."""
+
+    def __init__(self, load: Load, *, project: Path, folder: Path, clock: RunClock, inbox: Inbox) -> None:
+        self._load = load
+        self._project = project.resolve()
+        self._folder = folder
+        self._clock = clock
+        self._inbox = inbox
+        self._ready = threading.Event()
+        self._refused = ""
+        self._ending = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._commands = -1
+
+    @property
+    def pid(self) -> int:
+        """The process id of the load host."""
+        assert self._process is not None
+        return self._process.pid
+
+    def arm(self, timeout_s: float) -> None:
+        """Start Locust and wait until it is ready and idle.
+
+        Raises:
+            Refused: The file cannot be run.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        inlet, self._commands = os.pipe()
+        stream, outlet = os.pipe()
+        try:
+            self._spawn(inlet, outlet)
+        finally:
+            os.close(inlet)
+            os.close(outlet)
+        threading.Thread(target=self._listen, args=(stream,), name="load", daemon=True).start()
+        if not self._ready.wait(timeout_s):
+            self._refused = f"it was not ready within {timeout_s:g} s"
+        if self._refused:
+            self.close()
+            raise Refused(
+                f"load profile {self._load.profile}: {self._refused}",
+                todo=f"Try it alone: locust -f {self._load.profile}. Its output is in {self._folder}/locust.log.",
+            )
+
+    def _spawn(self, inlet: int, outlet: int) -> None:
+        log = (self._folder / "locust.log").open("ab")
+        env = {k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")}
+        env |= {"HOME": str(self._folder), MARKER: f"load-{os.getpid()}-{self._load.name}"}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [_package_root(), env.get("PYTHONPATH", "")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gameday.hosts.loadhost", str(inlet), str(outlet)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=self._folder,
+            env=env,
+            pass_fds=(inlet, outlet),
+        )
+        log.close()
+        config = {
+            "load": self._load.name,
+            "profile": str(self._project / self._load.profile),
+            "project": str(self._project),
+            "host": self._load.host,
+            "options": list(self._load.options),
+            "max_users": self._load.max_users,
+            "open_loop": self._load.rate_per_1000s is not None,
+            "origin_boot_ns": str(self._clock.origin_boot_ns),
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(config).encode() + b"\n")
+        self._process.stdin.close()
+
+    def start(self, rate_per_1000s: int | None, users: int | None) -> None:
+        """Begin to send load."""
+        self._send({"start": _ask(rate_per_1000s, users)})
+
+    def change(self, rate_per_1000s: int | None, users: int | None) -> None:
+        """Change the load from this instant on."""
+        self._send({"change": _ask(rate_per_1000s, users)})
+
+    def stop(self) -> None:
+        """Stop sending; Locust stays for its last words until `close`."""
+        self._send({"stop": True})
+
+    def kill(self) -> None:
+        """Kill Locust and everything it started."""
+        if self._process is not None:
+            self._ending = True
+            kill_all(self._process.pid, f"load-{os.getpid()}-{self._load.name}")
+
+    def close(self) -> None:
+        """End Locust: by command, then SIGINT, then SIGKILL."""
+        process = self._process
+        if process is None or self._commands < 0:
+            return
+        self._ending = True
+        self._send({"quit": True})
+        if not _gone(process, QUIT_WAIT_S):
+            send(process.pid, signal.SIGINT)
+            _gone(process, QUIT_WAIT_S)
+        self.kill()
+        process.wait()
+        os.close(self._commands)
+        self._commands = -1
+
+    def _send(self, command: dict[str, Any]) -> None:
+        try:
+            os.write(self._commands, json.dumps(command).encode() + b"\n")
+        except OSError:
+            return  # It is dead, which `_listen` reports.
+
+    def _listen(self, stream: int) -> None:
+        with os.fdopen(stream, "rb") as lines:
+            for line in lines:
+                self._take(line)
+        assert self._process is not None
+        code = self._process.wait()
+        if not self._ready.is_set():
+            self._refused = self._refused or f"it ended with {code} before it was ready{self._last_words()}"
+            self._ready.set()
+        elif not self._ending:
+            self._post(LoadReported(self._load.name, "lost", f"it ended with {code}{self._last_words()}"))
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        if "bucket" in message:
+            try:
+                bucket = from_json(LoadBucket, message["bucket"])
+            except RecordError:
+                return
+            if self._clock.now_ns() >= 0:
+                self._inbox.put((self._clock.now_ns(), bucket))
+        elif "ready" in message:
+            self._ready.set()
+        elif "refused" in message:
+            self._refused = message["refused"]
+            self._ready.set()
+        elif "state" in message:
+            self._post(LoadReported(self._load.name, message["state"]))
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._folder / "locust.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return ""
+        return f": {lines[-1].strip()[:200]}" if lines else ""
+
+    def _post(self, event: LoadReported) -> None:
+        self._inbox.put((self._clock.now_ns(), event))
+
+
+def _ask(rate_per_1000s: int | None, users: int | None) -> dict[str, float]:
+    return {"rate": rate_per_1000s / 1000} if rate_per_1000s is not None else {"users": users or 0}
+
+
+def _package_root() -> str:
+    return str(Path(__file__).resolve().parents[2])
+
+
+def _gone(process: subprocess.Popen[bytes], wait_s: float) -> bool:
+    give_up_s = time.monotonic() + wait_s
+    while process.poll() is None and time.monotonic() < give_up_s:
+        time.sleep(0.005)
+    return process.poll() is not None
