@@ -7,7 +7,7 @@ from pathlib import Path
 from gameday.checkers.check import check
 from gameday.checkers.document import as_document
 from gameday.checkers.findings import Findings
-from gameday.evidence.findings_file import write
+from gameday.evidence.findings_file import write, write_whole
 from gameday.evidence.report import render
 from gameday.history.read import read_trace
 from gameday.plan.stored import read_plan
@@ -24,7 +24,5 @@ def conclude(run_dir: Path) -> Findings:
     plan, trace = read_plan(run_dir), read_trace(run_dir)
     findings = check(plan, trace)
     write(run_dir, as_document(findings))
-    fresh = run_dir / f".{REPORT}"
-    fresh.write_text(render(plan, trace, findings), encoding="utf-8")
-    fresh.replace(run_dir / REPORT)
+    write_whole(run_dir / REPORT, render(plan, trace, findings))
     return findings

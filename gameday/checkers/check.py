@@ -1,0 +1,50 @@
+"""All checkers over one history. Pure: the same history gives the same findings, years later."""
+
+from __future__ import annotations
+
+from gameday.checkers.data import check_data
+from gameday.checkers.faults import check_effects, check_halt, check_residual
+from gameday.checkers.findings import Finding, Findings, Verdict
+from gameday.checkers.levels import check_after, check_baseline, check_load
+from gameday.checkers.recovery import check_recovery
+from gameday.checkers.view import View, view_of
+from gameday.history.record import Trace
+from gameday.plan.model import Plan
+
+
+def check(plan: Plan, trace: Trace) -> Findings:
+    """Return what the history of a run proves about its plan.
+
+    Args:
+        plan: The plan, as it lies in the run folder.
+        trace: Its history, as read back.
+    """
+    view = view_of(plan, trace)
+    findings: list[Finding] = [check_baseline(view)]
+    for objective in plan.objectives:
+        findings.append(check_recovery(view, objective))
+        findings += check_data(view, objective)
+    findings += check_effects(view)
+    findings += check_load(view)
+    findings.append(check_after(view))
+    findings.append(check_residual(view))
+    findings += check_halt(view)
+    findings += _check_whole(view)
+    ended = view.run_ended
+    return Findings(
+        outcome=view.outcome,
+        halted_by=view.halted[2].by if view.halted else "",
+        findings=tuple(findings),
+        stuck=ended.stuck if ended else (),
+        failed_over=ended.failed_over if ended else False,
+        not_tested=tuple(step.name for step in plan.steps if step.id not in view.started),
+    )
+
+
+def _check_whole(view: View) -> tuple[Finding, ...]:
+    """Say so when the history itself is damaged: then nothing in it can pass unseen."""
+    faults = view.trace.faults
+    if not faults:
+        return ()
+    why = "; ".join(faults[:3])
+    return (Finding("the history is whole", Verdict.FAIL, f"{len(faults)} breaks", "0", "", why),)

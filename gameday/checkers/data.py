@@ -1,0 +1,217 @@
+"""Recovery point actual: what was acknowledged and is gone, as counts and as an interval of time.
+
+    onset in [last acknowledgement by the old authority, read-back of the fault]
+    x     the earliest lost acknowledged write, p the last acknowledged before it
+    RPA   in [onset.lo - ack(x), onset.hi - sent(p)], not below 0
+    nothing lost: RPA in [0, onset.hi - sent(last acknowledged before the onset)]
+
+Loss need not be a suffix, so the counts always stand beside the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gameday.checkers.findings import Finding, Interval, Verdict
+from gameday.checkers.recovery import disruption
+from gameday.checkers.view import View, seconds
+from gameday.history.events import LedgerMark
+from gameday.plan.model import NS, Objective
+
+
+@dataclass(slots=True)
+class Write:
+    """One numbered write, as the ledger knows it."""
+
+    sent_ns: int
+    sha256: str
+    acked_ns: int | None = None
+    mark: LedgerMark = LedgerMark.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The ledger against one read-back."""
+
+    occasion: str
+    read_ns: int
+    seq: int
+    acked: int
+    lost: tuple[int, ...]
+    unknown_recovered: int
+    unknown_lost: int
+    phantom: int
+    duplicate: int
+    corrupt: int
+    holes: int
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing is there that should not be, and nothing twice or changed."""
+        return not (self.phantom or self.duplicate or self.corrupt)
+
+
+def writes_of(view: View) -> dict[int, Write]:
+    """Return every write of the ledger by number."""
+    writes: dict[int, Write] = {}
+    for entry in view.trace.ledger:
+        if entry.mark is LedgerMark.INTENT:
+            writes[entry.number] = Write(entry.at_ns, entry.sha256)
+        elif entry.mark is not LedgerMark.PRESENT and entry.number in writes:
+            write = writes[entry.number]
+            write.mark = entry.mark
+            write.acked_ns = entry.at_ns if entry.mark is LedgerMark.ACKED else None
+    return writes
+
+
+def reconcile(view: View, writes: dict[int, Write], occasion: str) -> Reconciliation | None:
+    """Hold the ledger against one read-back; None when there was none that succeeded."""
+    read = next(((at, seq) for at, seq, e in view.reads if e.occasion == occasion and e.ok), None)
+    if read is None:
+        return None
+    found: dict[int, str] = {}
+    duplicate = 0
+    for entry in view.trace.ledger:
+        if entry.mark is LedgerMark.PRESENT and entry.occasion == occasion:
+            duplicate += entry.count > 1 or entry.number in found
+            found[entry.number] = entry.sha256
+    mine = {number: write for number, write in writes.items() if write.sent_ns < read[0]}
+    acked = {number for number, write in mine.items() if write.mark is LedgerMark.ACKED}
+    unknown = {number for number, write in mine.items() if write.mark is LedgerMark.UNKNOWN}
+    failed = {number for number, write in mine.items() if write.mark is LedgerMark.FAILED}
+    lost = tuple(sorted(acked - set(found)))
+    return Reconciliation(
+        occasion=occasion,
+        read_ns=read[0],
+        seq=read[1],
+        acked=len(acked),
+        lost=lost,
+        unknown_recovered=len(unknown & set(found)),
+        unknown_lost=len(unknown - set(found)),
+        phantom=len(set(found) - set(mine)) + len(failed & set(found)),
+        duplicate=duplicate,
+        corrupt=sum(number in mine and sha != mine[number].sha256 for number, sha in found.items()),
+        holes=sum(number + 1 not in lost for number in lost) - bool(lost),
+    )
+
+
+def check_data(view: View, objective: Objective) -> tuple[Finding, ...]:
+    """Return the findings on lost data: RPA after the failover, and that nothing went missing later."""
+    if objective.rpo_ns is None:
+        return ()
+    name = f"RPA {objective.service}"
+    limit = seconds(objective.rpo_ns)
+    if not view.injections:
+        why = "no fault took place"
+        return (Finding(name, Verdict.NOT_TESTED, "nothing was injected", limit, "s", why),)
+    if view.plan.ledger is None:
+        why = "the plan has no ledger, so lost writes cannot be counted"
+        return (Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why),)
+    writes = writes_of(view)
+    first = reconcile(view, writes, "after-failover") or reconcile(view, writes, "end")
+    if first is None:
+        why = "the ledger was not read back from the recovered authority"
+        return (Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why),)
+    findings = [_rpa(view, objective, writes, first)]
+    last = reconcile(view, writes, "end")
+    if last is not None and last.occasion != first.occasion:
+        findings.append(_at_the_end(objective, first, last))
+    return tuple(findings)
+
+
+def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Reconciliation) -> Finding:
+    name, limit = f"RPA {objective.service}", seconds(objective.rpo_ns)
+    found = disruption(view, objective)
+    assert found is not None
+    fault = found.fault
+    onset_hi_ns = fault.read_back_ns or fault.ended_ns
+    if onset_hi_ns is None:
+        why = "the fault was never read back, so its instant is not known"
+        return Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why, (read.seq,))
+    acks = sorted(
+        (write.acked_ns, write.sent_ns, number)
+        for number, write in writes.items()
+        if write.acked_ns is not None
+    )
+    before = [ack for ack in acks if ack[0] <= onset_hi_ns]
+    late = [number for number in read.lost if (writes[number].acked_ns or 0) > onset_hi_ns]
+    numbers = _numbers(read, len(late))
+    if not before:
+        why = "nothing was acknowledged before the fault, so nothing can be said to be lost"
+        return Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why, (read.seq,), None, numbers)
+    interval = _interval(acks, before, set(read.lost), onset_hi_ns)
+    observed = _observed(interval, read)
+    verdict, why = _judge(view, objective, interval, read, len(late))
+    return Finding(
+        name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers
+    )
+
+
+def _interval(
+    acks: list[tuple[int, int, int]], before: list[tuple[int, int, int]], lost: set[int], onset_hi_ns: int
+) -> Interval:
+    onset_lo_ns = before[-1][0]
+    first = next((place for place, ack in enumerate(acks) if ack[2] in lost), None)
+    if first is None:
+        return Interval(0, max(onset_hi_ns - before[-1][1], 0))
+    low = max(onset_lo_ns - acks[first][0], 0)
+    sent_ns = acks[first - 1][1] if first else acks[0][1]
+    return Interval(low, max(onset_hi_ns - sent_ns, low))
+
+
+def _observed(interval: Interval, read: Reconciliation) -> str:
+    assert interval.max_ns is not None
+    counts = f"{len(read.lost)} of {read.acked} acknowledged writes lost"
+    if not read.lost:
+        return f"at most {interval.max_ns / NS:.2f} s, {counts}"
+    return f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s, {counts}"
+
+
+def _judge(
+    view: View, objective: Objective, interval: Interval, read: Reconciliation, late: int
+) -> tuple[Verdict, str]:
+    assert interval.max_ns is not None
+    assert objective.rpo_ns is not None
+    if not read.is_clean:
+        return Verdict.FAIL, "the data is not clean: phantom, duplicate or corrupt writes were found"
+    if late:
+        return Verdict.FAIL, f"{late} writes were acknowledged after the loss and are gone: split brain"
+    if interval.min_ns > objective.rpo_ns:
+        return Verdict.FAIL, "even the lower end is above the objective"
+    if view.outcome == "crashed" or view.is_interrupted:
+        return Verdict.UNKNOWN, "the run was cut short"
+    if interval.max_ns > objective.rpo_ns:
+        return Verdict.UNKNOWN, "the objective lies inside the interval: write faster to decide"
+    return Verdict.PASS, "numbered writes on the users' path, read back from the recovered authority"
+
+
+def _at_the_end(objective: Objective, first: Reconciliation, last: Reconciliation) -> Finding:
+    """What was there after the failover, and all that was acknowledged since, must be there still."""
+    more = set(last.lost) - set(first.lost)
+    clean = not more and last.is_clean
+    why = "every write acknowledged after the failover is there" if clean else "writes went missing after it"
+    return Finding(
+        name=f"data after fail-back {objective.service}",
+        verdict=Verdict.PASS if clean else Verdict.FAIL,
+        observed=f"{len(more)} more lost",
+        limit="0",
+        unit="writes",
+        why=why,
+        events=(last.seq,),
+        numbers=_numbers(last, 0),
+    )
+
+
+def _numbers(read: Reconciliation, late: int) -> tuple[tuple[str, int | str | None], ...]:
+    return (
+        ("read_back", read.occasion),
+        ("acked", read.acked),
+        ("lost", len(read.lost)),
+        ("unknown_recovered", read.unknown_recovered),
+        ("unknown_lost", read.unknown_lost),
+        ("phantom", read.phantom),
+        ("duplicate", read.duplicate),
+        ("corrupt", read.corrupt),
+        ("holes", read.holes),
+        ("acked_after_onset_then_lost", late),
+    )

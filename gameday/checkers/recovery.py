@@ -1,0 +1,275 @@
+"""Recovery time actual: an interval with a method, judged by its upper end.
+
+A sample says only that the service was up or down at some instant between its sending and its end.
+
+    onset    in [max(sent of the last good before, fault command), end of the first bad]
+    recovery in [sent of the last bad, end of the first good of the run that then held]
+    RTA      in [recovery.lo - onset.hi, recovery.hi - onset.lo]
+
+Held: `held_goods` good samples in a row, and every steady-state SLO met over the stabilisation
+window, at no less than the minimum capacity under load. A relapse voids it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gameday.checkers.findings import Finding, Interval, Verdict
+from gameday.checkers.view import Injection, View, seconds
+from gameday.checkers.window import Levels
+from gameday.history.events import Phase, Reading, Sample
+from gameday.plan.model import NS, Objective, Probe, StepKind
+
+CANDIDATES_MAX = 2000
+METHOD = (
+    "from the last good to the first bad sample, until the last bad to the first good one of the run that held"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An instant known to lie in [lo_ns, hi_ns]."""
+
+    lo_ns: int
+    hi_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What the samples of one probe say about one disruption."""
+
+    onset: Span | None
+    recovered: Span | None
+    fault: Injection
+    relapsed: bool = False
+    unreadable: int = 0
+    last_seen_ns: int = 0
+
+    @property
+    def interval(self) -> Interval | None:
+        """The RTA; `max_ns` None when it had not recovered when observation ended."""
+        if self.onset is None:
+            return None
+        if self.recovered is None:
+            return Interval(max(self.last_seen_ns - self.onset.hi_ns, 0), None)
+        low = max(self.recovered.lo_ns - self.onset.hi_ns, 0)
+        return Interval(low, max(self.recovered.hi_ns - self.onset.lo_ns, 0))
+
+
+def disruption(view: View, objective: Objective) -> Recovery | None:
+    """Return the disruption of an objective's service; None when nothing was injected."""
+    if not view.injections:
+        return None
+    first_fault_ns = view.injections[0].commanded_ns
+    samples = sorted(
+        (s for s in view.trace.samples if s.probe == objective.measured_by), key=lambda s: s.sent_ns
+    )
+    until_ns = view.failback_ns
+    window = [s for s in samples if s.sent_ns < until_ns]
+    readable = [s for s in window if s.reading is not Reading.UNREADABLE]
+    last_seen_ns = readable[-1].ended_ns if readable else first_fault_ns
+    start = next(
+        (
+            n
+            for n, s in enumerate(readable)
+            if s.reading is Reading.BAD and s.ended_ns >= first_fault_ns
+        ),
+        None,
+    )
+    if start is None:
+        return Recovery(None, None, view.injections[-1], last_seen_ns=last_seen_ns)
+    bad = readable[start]
+    fault = max(
+        (i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns
+    )
+    good_before_ns = max((s.sent_ns for s in readable[:start] if s.reading is Reading.GOOD), default=0)
+    onset = Span(max(good_before_ns, min(fault.commanded_ns, bad.ended_ns)), bad.ended_ns)
+    recovered, relapsed = _recovered(view, objective, readable[start:], until_ns)
+    hi_ns = recovered.hi_ns if recovered else last_seen_ns
+    unreadable = sum(
+        s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window
+    )
+    return Recovery(onset, recovered, fault, relapsed, unreadable, last_seen_ns)
+
+
+def _recovered(
+    view: View, objective: Objective, samples: list[Sample], until_ns: int
+) -> tuple[Span | None, bool]:
+    """Return the recovery, and whether an earlier one was voided by a relapse."""
+    levels = Levels(view, objective)
+    need = objective.held_goods
+    voided = False
+    bads_after = _last_bad_runs(samples, need)
+    tried = 0
+    last_bad_ns = samples[0].sent_ns
+    row = 0
+    for number, sample in enumerate(samples):
+        if sample.reading is Reading.BAD:
+            last_bad_ns, row = sample.sent_ns, 0
+            continue
+        row += 1
+        following = samples[number : number + need]
+        if len(following) < need or any(s.reading is Reading.BAD for s in following):
+            continue
+        tried += 1
+        if tried > CANDIDATES_MAX or not levels.held_from(sample.ended_ns, until_ns):
+            last_bad_ns = sample.sent_ns  # It answered, but not yet as well as it must.
+            continue
+        if bads_after > number:
+            voided = True
+            continue
+        return Span(last_bad_ns, sample.ended_ns), voided
+    return None, voided
+
+
+def _last_bad_runs(samples: list[Sample], need: int) -> int:
+    """Return where the last run of at least `need` bad samples ends; -1 when there is none."""
+    end, row = -1, 0
+    for number, sample in enumerate(samples):
+        row = row + 1 if sample.reading is Reading.BAD else 0
+        if row >= need:
+            end = number
+    return end
+
+
+def check_recovery(view: View, objective: Objective) -> Finding:
+    """Return the finding on one objective's recovery time."""
+    name = f"RTA {objective.service}"
+    limit = seconds(objective.rto_ns)
+    found = disruption(view, objective)
+    if found is None:
+        return _finding(name, Verdict.NOT_TESTED, "nothing was injected", limit, "no fault took place")
+    probe = next(p for p in view.plan.probes if p.name == objective.measured_by)
+    if found.onset is None:
+        return _undisturbed(view, objective, found, probe, name)
+    interval = found.interval
+    assert interval is not None
+    by = recovered_by(view, found)
+    verdict, why = _judge(view, objective, found, interval, by)
+    numbers: list[tuple[str, int | str | None]] = [
+        ("onset_min_ns", found.onset.lo_ns),
+        ("onset_max_ns", found.onset.hi_ns),
+        ("recovered_min_ns", found.recovered.lo_ns if found.recovered else None),
+        ("recovered_max_ns", found.recovered.hi_ns if found.recovered else None),
+        ("width_allowed_ns", 2 * (probe.every_ns + probe.timeout_ns)),
+        ("unreadable_samples", found.unreadable),
+        ("recovered_by", by),
+        ("coverage_ppm", coverage_ppm(view, probe)),
+        *segments(view, found),
+    ]
+    if interval.max_ns is None:
+        observed = f"at least {seconds(interval.min_ns)}, not recovered when observation ended"
+    else:
+        observed = f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s"
+        if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns):
+            numbers.append(("wide_because", f"{found.unreadable} unreadable samples, or gaps, at its ends"))
+    return Finding(
+        name, verdict, observed, limit, "s", why, (found.fault.seq,), interval, tuple(numbers)
+    )
+
+
+def _undisturbed(view: View, objective: Objective, found: Recovery, probe: Probe, name: str) -> Finding:
+    """Nobody noticed anything, which may be the best result of all, if the fault was really there."""
+    bound_ns = probe.every_ns + probe.timeout_ns
+    limit = seconds(objective.rto_ns)
+    interval = Interval(0, bound_ns)
+    if any(injection.took_effect is not True for injection in view.injections):
+        why = "no disruption was seen, but no read-back shows that the fault took effect"
+        return _finding(name, Verdict.UNKNOWN, f"at most {seconds(bound_ns)}", limit, why)
+    verdict = Verdict.PASS if bound_ns <= objective.rto_ns else Verdict.UNKNOWN
+    if view.outcome != "completed":
+        verdict = Verdict.NOT_TESTED
+    why = "no disruption was seen: any there was is shorter than a period and a timeout of the probe"
+    observed = f"at most {seconds(bound_ns)}"
+    return Finding(name, verdict, observed, limit, "s", why, (found.fault.seq,), interval)
+
+
+def _finding(name: str, verdict: Verdict, observed: str, limit: str, why: str) -> Finding:
+    return Finding(name, verdict, observed, limit, "s", why)
+
+
+def recovered_by(view: View, found: Recovery) -> str:
+    """Return who brought the service back: plan, system, fault_removed, or nobody."""
+    if found.onset is None or found.recovered is None:
+        return "nobody"
+    for at_ns, _, event in view.undo_starts:
+        is_removal = event.why in ("halt", "ttl", "for", "end", "lost")
+        if is_removal and found.onset.lo_ns <= at_ns <= found.recovered.hi_ns:
+            return "fault_removed"
+    for step in view.plan.steps:
+        started = view.started.get(step.id)
+        acts = step.kind is StepKind.FAILOVER and step.segment in ("fail-over", "come-up")
+        if acts and started is not None and started[0] <= found.recovered.hi_ns:
+            return "plan"
+    return "system"
+
+
+def _judge(
+    view: View, objective: Objective, found: Recovery, interval: Interval, by: str
+) -> tuple[Verdict, str]:
+    if interval.max_ns is None:
+        if interval.min_ns > objective.rto_ns:
+            return Verdict.FAIL, "the service had not recovered when observation ended, after its objective"
+        if view.is_interrupted or view.outcome == "crashed":
+            return Verdict.UNKNOWN, "observation was cut short before the service recovered"
+        return Verdict.FAIL, "the service had not recovered when observation ended"
+    if by != view.plan.recovery:
+        if view.is_interrupted or view.outcome == "crashed":
+            return Verdict.UNKNOWN, "the run was cut short; the service came back when the fault was taken away"
+        words = {"fault_removed": "because the fault was taken away", "system": "by itself", "plan": "by the plan"}
+        return Verdict.FAIL, f"the service came back {words.get(by, by)}; declared was `{view.plan.recovery}`"
+    if found.relapsed:
+        return Verdict.FAIL, "the service came back and failed again: a relapse voids the first recovery"
+    if view.outcome == "crashed":
+        return Verdict.UNKNOWN, "the runner died during the drill"
+    if found.fault.took_effect is not True:
+        return Verdict.UNKNOWN, "no read-back shows that the fault took effect"
+    if interval.max_ns <= objective.rto_ns:
+        return Verdict.PASS, f"measured {METHOD}"
+    if interval.min_ns > objective.rto_ns:
+        return Verdict.FAIL, "even the lower end is above the objective"
+    return Verdict.UNKNOWN, "the objective lies inside the interval: sample faster to decide"
+
+
+def segments(view: View, found: Recovery) -> tuple[tuple[str, int | str | None], ...]:
+    """Return the parts of the RTA's upper end: detect, decide, fail over, come up. They sum to it."""
+    if found.onset is None or found.recovered is None:
+        return ()
+    at, end = found.onset.lo_ns, found.recovered.hi_ns
+    ends: dict[str, int] = {}
+    first_failover = end
+    for step in view.plan.steps:
+        started, ended = view.started.get(step.id), view.ended.get(step.id)
+        if step.segment is None or started is None:
+            continue
+        if ended is not None and started[0] < end:
+            ends[step.segment] = max(ends.get(step.segment, 0), ended[0])
+        if step.segment == "fail-over":
+            first_failover = min(first_failover, started[0])
+    if "fail-over" not in ends:
+        return ()
+    marks = (
+        ("detect_ns", ends.get("detect", first_failover)),
+        ("decide_ns", first_failover),
+        ("fail_over_ns", ends["fail-over"]),
+        ("come_up_ns", end),
+    )
+    parts = []
+    for name, mark in marks:
+        stop = min(max(mark, at), end)
+        parts.append((name, stop - at))
+        at = stop
+    return tuple(parts)
+
+
+def coverage_ppm(view: View, probe: Probe) -> int:
+    """Return the share of the run, from baseline to its end, in which the probe was read."""
+    begun_ns = view.phase_at(Phase.BASELINE)
+    if begun_ns is None:
+        return 0
+    due = max((view.last_ns - begun_ns) // probe.every_ns, 1)
+    got = sum(
+        s.probe == probe.name and s.reading is not Reading.UNREADABLE and s.sent_ns >= begun_ns
+        for s in view.trace.samples
+    )
+    return min(got * 1_000_000 // due, 1_000_000)

@@ -1,0 +1,180 @@
+"""A history seen by what happened: faults, undos, phases, halts. Built once, in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gameday.history.events import (
+    ClockRead,
+    Effect,
+    Halted,
+    LedgerRead,
+    LoadReported,
+    Outcome,
+    Phase,
+    PhaseChanged,
+    RunEnded,
+    RunnerLost,
+    StepEnded,
+    StepStarted,
+    UndoEnded,
+    UndoStarted,
+)
+from gameday.history.record import Record, Trace
+from gameday.plan.model import Plan, Step, StepKind
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One event with when and where it stands."""
+
+    at_ns: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault: when it was commanded, and what its own read-back said."""
+
+    step: Step
+    commanded_ns: int
+    seq: int
+    ended: StepEnded | None
+    ended_ns: int | None
+
+    @property
+    def took_effect(self) -> bool | None:
+        """True when its read-back saw it in place; None when nobody can tell."""
+        return self.ended.in_place if self.ended is not None else None
+
+    @property
+    def read_back_ns(self) -> int | None:
+        """When it was seen in place."""
+        return self.ended.read_back_ns if self.ended is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the checkers ask of a history."""
+
+    plan: Plan
+    trace: Trace
+    injections: tuple[Injection, ...]
+    started: dict[str, tuple[int, int]]
+    ended: dict[str, tuple[int, StepEnded]]
+    undo_starts: tuple[tuple[int, int, UndoStarted], ...]
+    undo_ends: tuple[tuple[int, int, UndoEnded], ...]
+    phases: tuple[tuple[int, int, PhaseChanged], ...]
+    halted: tuple[int, int, Halted] | None
+    run_ended: RunEnded | None
+    lost: bool
+    last_ns: int
+    reads: tuple[tuple[int, int, LedgerRead], ...]
+    clocks: tuple[ClockRead, ...]
+    load_lost: str
+
+    @property
+    def outcome(self) -> str:
+        """How the run ended; a history without an end is that of a crash."""
+        if self.lost or self.run_ended is None:
+            return str(Outcome.CRASHED)
+        return str(self.run_ended.outcome)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Tell whether a person ended it."""
+        return self.halted is not None and self.halted[2].by.startswith("operator")
+
+    def phase_at(self, phase: Phase) -> int | None:
+        """Return when a phase was first entered."""
+        return next((at for at, _, event in self.phases if event.phase is phase), None)
+
+    @property
+    def failback_ns(self) -> int:
+        """When failing back began, or the end of the history: what comes after is not the recovery."""
+        starts = [
+            self.started[step.id][0]
+            for step in self.plan.steps
+            if step.segment == "fail-back" and step.id in self.started
+        ]
+        return min(starts, default=self.last_ns)
+
+
+def view_of(plan: Plan, trace: Trace) -> View:
+    """Return the view of a history. Linear in its records."""
+    started: dict[str, tuple[int, int]] = {}
+    ended: dict[str, tuple[int, StepEnded]] = {}
+    undo_starts, undo_ends, phases, reads, clocks = [], [], [], [], []
+    halted: tuple[int, int, Halted] | None = None
+    run_ended: RunEnded | None = None
+    lost, load_lost, last_ns = False, "", 0
+    for record in trace.records:
+        last_ns = max(last_ns, record.at_ns)
+        at_ns, seq = record.at_ns, record.seq
+        match record.event:
+            case StepStarted() as event:
+                started.setdefault(event.step, (at_ns, seq))
+            case StepEnded() as event:
+                ended.setdefault(event.step, (at_ns, event))
+            case UndoStarted() as event:
+                undo_starts.append((at_ns, seq, event))
+            case UndoEnded() as event:
+                undo_ends.append((at_ns, seq, event))
+            case PhaseChanged() as event:
+                phases.append((at_ns, seq, event))
+            case Halted() as event:
+                halted = halted or (at_ns, seq, event)
+            case RunEnded() as event:
+                run_ended = event
+            case RunnerLost():
+                lost = True
+            case LedgerRead() as event:
+                reads.append((at_ns, seq, event))
+            case ClockRead() as event:
+                clocks.append(event)
+            case LoadReported(state="lost") as event:
+                load_lost = event.detail or "lost"
+            case _:
+                pass
+    return View(
+        plan=plan,
+        trace=trace,
+        injections=_injections(plan, started, ended),
+        started=started,
+        ended=ended,
+        undo_starts=tuple(undo_starts),
+        undo_ends=tuple(undo_ends),
+        phases=tuple(phases),
+        halted=halted,
+        run_ended=run_ended,
+        lost=lost,
+        last_ns=last_ns,
+        reads=tuple(reads),
+        clocks=tuple(clocks),
+        load_lost=load_lost,
+    )
+
+
+def _injections(
+    plan: Plan, started: dict[str, tuple[int, int]], ended: dict[str, tuple[int, StepEnded]]
+) -> tuple[Injection, ...]:
+    found = []
+    for step in plan.steps:
+        if step.kind is not StepKind.FAULT or step.id not in started:
+            continue
+        at_ns, event = ended.get(step.id, (None, None))
+        if event is not None and event.effect is Effect.DID_NOT_HAPPEN:
+            continue
+        commanded_ns, seq = started[step.id]
+        found.append(Injection(step, commanded_ns, seq, event, at_ns))
+    return tuple(sorted(found, key=lambda injection: injection.commanded_ns))
+
+
+def seconds(value_ns: int | None) -> str:
+    """Return a duration as text with the precision that probes can give."""
+    return "unknown" if value_ns is None else f"{value_ns / 1e9:.2f} s"
+
+
+def find(trace: Trace, kind: type) -> list[Record]:
+    """Return all records whose event is of that kind."""
+    return [record for record in trace.records if isinstance(record.event, kind)]

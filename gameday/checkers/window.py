@@ -1,0 +1,87 @@
+"""Whether service levels held over a stretch of time, from samples and load buckets alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+
+from gameday.checkers.view import View
+from gameday.history.events import LoadBucket, Phase, Reading
+from gameday.history.histogram import merge, percentile_us
+from gameday.plan.model import PPM, Objective, Slo
+
+_PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
+
+
+class Levels:
+    """Answers questions about windows in logarithmic time, apart from percentiles."""
+
+    def __init__(self, view: View, objective: Objective) -> None:
+        self._objective = objective
+        self._stabilise_ns = view.plan.steady_state.stabilise_ns
+        wanted = view.plan.steady_state.slos
+        self._slos = [slo for slo in view.plan.slos if slo.name in wanted]
+        self._probes = {
+            slo.probe: _Counts([s for s in view.trace.samples if s.probe == slo.probe])
+            for slo in self._slos
+            if slo.probe is not None
+        }
+        self._buckets = sorted(view.trace.load, key=lambda bucket: bucket.start_ns)
+        self._starts = [bucket.start_ns for bucket in self._buckets]
+        self._baseline_rate = self._rate(
+            view.phase_at(Phase.BASELINE), view.phase_at(Phase.RUNNING)
+        )
+
+    def held_from(self, start_ns: int, until_ns: int) -> bool:
+        """Tell whether all levels held over the stabilisation window from `start_ns`."""
+        end_ns = start_ns + self._stabilise_ns
+        if end_ns > until_ns:
+            return False
+        if not all(self._is_met(slo, start_ns, end_ns) for slo in self._slos):
+            return False
+        if self._baseline_rate is None:
+            return True
+        rate = self._rate(start_ns, end_ns)
+        needed = self._baseline_rate * self._objective.minimum_capacity_ppm / PPM
+        # Counting arrivals in a window is uncertain by one at each end.
+        slack = 2e9 / self._stabilise_ns
+        return rate is not None and rate + slack >= needed
+
+    def _is_met(self, slo: Slo, start_ns: int, end_ns: int) -> bool:
+        if slo.probe is not None:
+            good, valid = self._probes[slo.probe].between(start_ns, end_ns)
+            return valid > 0 and good * PPM >= valid * slo.objective_ppm
+        inside = self._between(start_ns, end_ns)
+        good = sum(b.good for b in inside)
+        valid = good + sum(b.bad + b.dropped for b in inside)
+        if not valid or good * PPM < valid * slo.objective_ppm:
+            return False
+        stat = _PERCENTILE_PPM.get(slo.load_stat or "")
+        if stat is None or slo.below_ns is None:
+            return True
+        latency_us = percentile_us(merge(b.latency for b in inside), stat)
+        return latency_us is not None and latency_us * 1000 < slo.below_ns
+
+    def _between(self, start_ns: int, end_ns: int) -> list[LoadBucket]:
+        return self._buckets[bisect_left(self._starts, start_ns) : bisect_left(self._starts, end_ns)]
+
+    def _rate(self, start_ns: int | None, end_ns: int | None) -> float | None:
+        """Return good requests a second; None where there is no load to speak of."""
+        if start_ns is None or end_ns is None or not self._buckets or end_ns <= start_ns:
+            return None
+        return sum(b.good for b in self._between(start_ns, end_ns)) * 1e9 / (end_ns - start_ns)
+
+
+class _Counts:
+    """Good and valid samples before any instant."""
+
+    def __init__(self, samples: list) -> None:  # type: ignore[type-arg]
+        readable = sorted(
+            (s for s in samples if s.reading is not Reading.UNREADABLE), key=lambda s: s.sent_ns
+        )
+        self._sent = [s.sent_ns for s in readable]
+        self._good = [0, *accumulate(int(s.reading is Reading.GOOD) for s in readable)]
+
+    def between(self, start_ns: int, end_ns: int) -> tuple[int, int]:
+        low, high = bisect_left(self._sent, start_ns), bisect_left(self._sent, end_ns)
+        return self._good[high] - self._good[low], high - low

@@ -1,0 +1,3 @@
+"""Placeholder."""
+def render(plan, trace, findings):
+    return "<html></html>"
