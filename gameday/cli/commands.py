@@ -1,0 +1,144 @@
+"""Which function carries out which command."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gameday.cli import exits
+from gameday.errors import UsageError
+
+
+def carry_out(asked: argparse.Namespace) -> int:
+    """Carry out one parsed command and return its exit code.
+
+    Raises:
+        GameDayError: Something a person should know and mend.
+    """
+    match asked.command:
+        case "validate" | "plan" | "schema" | "init":
+            from gameday.cli import plans  # noqa: PLC0415 - each command pays only for itself
+
+            return plans.carry_out(asked)
+        case "run" | "drill" | "recover":
+            from gameday.cli import drills  # noqa: PLC0415
+
+            return drills.carry_out(asked)
+        case "doctor":
+            from gameday.cli.doctor import doctor  # noqa: PLC0415
+
+            return doctor(as_json=asked.json)
+        case "halt" | "note" | "mark" | "lever":
+            return _operate(asked)
+        case _:
+            return _look(asked)
+
+
+def operator(asked: argparse.Namespace) -> str:
+    """Return who asks, as claimed."""
+    return asked.by or getpass.getuser()
+
+
+def _operate(asked: argparse.Namespace) -> int:
+    if asked.command == "lever":
+        return _lever(asked)
+    from gameday.runner.control import ask  # noqa: PLC0415
+    from gameday.runner.listing import find_run  # noqa: PLC0415
+
+    run_dir = find_run(Path.cwd(), asked.run)
+    if asked.command == "halt":
+        ask(run_dir, "halt", by=operator(asked), text=asked.reason)
+        print(f"asked {run_dir.name} to halt; it undoes its faults and says so in its own terminal")
+    elif asked.command == "mark":
+        ask(run_dir, "note", by=operator(asked), mark=asked.mark)
+        print(f"marked as {asked.mark} in {run_dir.name}")
+    else:
+        ask(run_dir, "note", by=operator(asked), text=asked.text)
+        print(f"noted in {run_dir.name}")
+    return exits.PASS
+
+
+def _lever(asked: argparse.Namespace) -> int:
+    from gameday.runner.lever import Lever  # noqa: PLC0415
+
+    lever = Lever(Path.cwd())
+    if asked.do == "engage":
+        if not asked.reason:
+            raise UsageError("lever engage: --reason is missing", todo="Say why; it is shown to everybody.")
+        lever.engage(by=operator(asked), reason=asked.reason)
+        print("the safety lever is engaged: running drills halt, new ones are refused")
+        return exits.PASS
+    if asked.do == "release":
+        print("the safety lever is released" if lever.release() else "the safety lever was not engaged")
+        return exits.PASS
+    reason = lever.reason()
+    if asked.json:
+        print(json.dumps({"engaged": bool(reason), "reason": reason}))
+    else:
+        print(f"the safety lever is {reason or 'released'}")
+    return exits.PASS
+
+
+def _look(asked: argparse.Namespace) -> int:
+    from gameday.runner.listing import find_run, list_runs  # noqa: PLC0415
+
+    if asked.command == "runs":
+        return _runs(list_runs(Path.cwd()), as_json=asked.json)
+    run_dir = find_run(Path.cwd(), asked.run)
+    if asked.command == "report":
+        from gameday.runner.conclude import REPORT, conclude  # noqa: PLC0415
+
+        conclude(run_dir)
+        print(run_dir / REPORT)
+        return exits.PASS
+    return _findings(run_dir, as_json=asked.json)
+
+
+def _runs(runs: list[Any], *, as_json: bool) -> int:
+    if as_json:
+        rows = [
+            {"path": str(r.path), "plan": r.plan, "started": r.started_utc, "outcome": r.outcome,
+             "verdict": r.verdict}
+            for r in runs
+        ]  # fmt: skip
+        print(json.dumps(rows, indent=1))
+        return exits.PASS
+    if not runs:
+        print("no runs here yet: `gameday run PLAN` makes the first")
+    for r in runs:
+        print(f"{r.started_utc}  {r.plan:24} {r.outcome:10} {r.verdict:11} {r.path.name}")
+    return exits.PASS
+
+
+def _findings(run_dir: Path, *, as_json: bool) -> int:
+    """Recompute the findings of a run and show them; the exit code is that of the run."""
+    from gameday.checkers.document import as_document  # noqa: PLC0415
+    from gameday.console.summary import summary_lines  # noqa: PLC0415
+    from gameday.history.read import read_records  # noqa: PLC0415
+    from gameday.runner.conclude import conclude  # noqa: PLC0415
+    from gameday.runner.listing import outcome_of  # noqa: PLC0415
+
+    document = as_document(conclude(run_dir))
+    outcome = outcome_of(read_records(run_dir))
+    if outcome == "running":
+        document["outcome"] = outcome
+    if as_json:
+        print(json.dumps(document, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(summary_lines(document, run_dir, colour=sys.stdout.isatty())))
+    return code_of(document)
+
+
+def code_of(document: dict[str, Any]) -> int:
+    """Return the exit code that a run's findings call for."""
+    return exits.exit_code(
+        verdict=document["verdict"],
+        outcome=document["outcome"],
+        stuck=bool(document["stuck"]),
+        failed_over=document["failed_over"],
+        interrupted=str(document["halted_by"] or "").startswith("operator"),
+    )

@@ -1,0 +1,125 @@
+"""Run drills and recover them: the commands that touch the world."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from gameday.checkers.document import as_document
+from gameday.cli import exits
+from gameday.cli.commands import code_of, operator
+from gameday.console.summary import summary_lines
+from gameday.errors import Refused, UsageError
+from gameday.plan.load import find_project, load_plan
+from gameday.plan.model import Plan
+from gameday.runner.arming import lab_state_file
+from gameday.runner.conclude import conclude
+from gameday.runner.drill import run_drill
+from gameday.runner.listing import find_run
+from gameday.runner.recover import recover
+from gameday.runner.rehearse import rehearse
+
+VIEW_WAIT_S = 3.0
+
+
+def carry_out(asked: argparse.Namespace) -> int:
+    """Carry out run, drill or recover."""
+    if asked.command == "recover":
+        return _recover(asked)
+    path = Path(asked.plan)
+    if asked.command == "drill":
+        asked.by, asked.run_dir = "", None
+        return _with_lab(path, asked)
+    plan, project = load_plan(path), find_project(path)
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if asked.rehearse:
+        return _rehearse(plan, project)
+    return _run(plan, project, asked)
+
+
+def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
+    started: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+    view = threading.Thread(target=_view, args=(started, asked.plain), name="view", daemon=True)
+    view.start()
+    try:
+        end = run_drill(
+            plan,
+            project=project,
+            operator=operator(asked),
+            run_dir=Path(asked.run_dir) if asked.run_dir else None,
+            started=started,
+        )
+    finally:
+        started.put(None)
+        view.join(VIEW_WAIT_S + 1.0)
+    return _tell(end.run_dir)
+
+
+def _tell(run_dir: Path) -> int:
+    document = as_document(conclude(run_dir))
+    print("\n".join(summary_lines(document, run_dir, colour=sys.stdout.isatty())))
+    return code_of(document)
+
+
+def _view(started: queue.SimpleQueue[Path | None], plain: bool) -> None:
+    """Show the run in a process of its own: losing it changes nothing about the run."""
+    run_dir = started.get()
+    if run_dir is None:
+        return
+    command = [sys.executable, "-m", "gameday.console", str(run_dir)]
+    command += ["--plain"] if plain else []
+    with contextlib.suppress(OSError):
+        child = subprocess.Popen(command, stdin=subprocess.PIPE)
+        started.get()
+        assert child.stdin is not None
+        child.stdin.close()
+        try:
+            child.wait(VIEW_WAIT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def _rehearse(plan: Plan, project: Path) -> int:
+    report = rehearse(plan, project)
+    for line in report.lines:
+        print(line)
+    print("ready" if report.ready else "not ready", "- a rehearsal is no test: it has no verdict")
+    return exits.PASS if report.ready else exits.REFUSED
+
+
+def _recover(asked: argparse.Namespace) -> int:
+    end = recover(find_run(Path.cwd(), asked.run), asked.runner_is_gone, by=operator(asked))
+    return _tell(end.run_dir)
+
+
+def _with_lab(path: Path, asked: argparse.Namespace) -> int:
+    """Bring the lab up if it is not, run, and take it down if we brought it up."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", todo="Call it in a project folder; `gameday init` makes one.")
+    plan, project = load_plan(path), find_project(path)
+    folder = lab_state_file(project).parent
+    was_up = _lab("status", folder).returncode == 0
+    if not was_up:
+        up = _lab("up", folder)
+        if up.returncode:
+            raise Refused(up.stderr.strip().removeprefix("gameday lab: ") or "the lab does not come up")
+        print(up.stdout.strip())
+    try:
+        return _run(plan, project, asked)
+    finally:
+        if not was_up and not asked.keep_lab:
+            _lab("down", folder)
+
+
+def _lab(do: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The lab stands alone: it is only ever another program."""
+    command = [sys.executable, "-m", "gameday.lab", do, "--dir", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+

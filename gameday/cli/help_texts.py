@@ -1,0 +1,125 @@
+"""Every command with its one line, its arguments and an example. The README is checked against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+TOP = "Run a failure drill, stop it in time, take its faults back, and prove what happened."
+TOP_EPILOG = """exit codes:
+  0 pass    1 fail    2 bad usage or plan    3 refused, nothing touched
+  4 unknown or not tested    5 a person is needed    70 a defect of gameday
+
+begin with:
+  gameday drill            the whole thing on this machine, in half a minute
+  gameday COMMAND --help   each command, with an example"""
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a person reads about one command."""
+
+    line: str
+    example: str
+    arguments: tuple[Argument, ...] = ()
+
+
+_PLAN: Argument = (("plan",), {"metavar": "PLAN", "help": "a plan file"})
+_RUN: Argument = (
+    ("run",),
+    {"metavar": "RUN", "nargs": "?", "help": "a run's folder or the start of its id (the latest)"},
+)
+_JSON: Argument = (("--json",), {"action": "store_true", "help": "say it as JSON"})
+_BY: Argument = (("--by",), {"metavar": "NAME", "default": "", "help": "who you are (recorded as claimed)"})
+_REASON: Argument = (("--reason",), {"metavar": "TEXT", "required": True, "help": "why; it is recorded"})
+_PLAIN: Argument = (("--plain",), {"action": "store_true", "help": "plain lines instead of the live view"})
+
+COMMANDS: dict[str, Text] = {
+    "init": Text(
+        "make a ready project folder: drills, a load profile, runbooks",
+        "gameday init my-drills",
+        ((("dir",), {"metavar": "DIR", "nargs": "?", "default": ".", "help": "the folder (this one)"}),),
+    ),
+    "validate": Text(
+        "check plans and show every problem at once",
+        "gameday validate experiments/*.yaml",
+        (
+            (("plans",), {"metavar": "PLAN", "nargs": "+", "help": "plan files"}),
+            (("--format",), {"choices": ("text", "json"), "default": "text", "help": "text or json"}),
+        ),
+    ),
+    "plan": Text(
+        "say in words what a plan will do; touches nothing",
+        "gameday plan experiments/primary-loss.yaml",
+        (_PLAN, _JSON),
+    ),
+    "run": Text(
+        "run a drill",
+        "gameday run experiments/primary-loss.yaml",
+        (
+            _PLAN,
+            (("--rehearse",), {"action": "store_true", "help": "every read and check, and no write"}),
+            (("--run-dir",), {"metavar": "DIR", "help": "where to put the run folder"}),
+            (("--yes",), {"action": "store_true", "help": "do not ask before the start"}),
+            _BY,
+            _PLAIN,
+        ),
+    ),
+    "drill": Text(
+        "run the main drill on the built-in lab, which is brought up and down for it",
+        "gameday drill",
+        (
+            (("plan",), {"metavar": "PLAN", "nargs": "?", "default": "experiments/primary-loss.yaml",
+                         "help": "another plan for the lab"}),
+            (("--keep-lab",), {"action": "store_true", "help": "leave the lab up afterwards"}),
+            _PLAIN,
+        ),
+    ),
+    "halt": Text(
+        "halt a running drill, from any terminal; it undoes its faults",
+        'gameday halt --reason "real incident on orders"',
+        (_RUN, _REASON, _BY),
+    ),
+    "note": Text(
+        "add a note to a running drill's history",
+        'gameday note "the pager went off"',
+        ((("text",), {"metavar": "TEXT", "help": "the note"}), _RUN, _BY),
+    ),
+    "mark": Text(
+        "mark the moment a running drill was detected, acknowledged or mitigated",
+        "gameday mark detected --by a.chen",
+        (
+            (("mark",), {"choices": ("detected", "acknowledged", "mitigated"), "help": "what happened now"}),
+            _RUN,
+            _BY,
+        ),
+    ),
+    "lever": Text(
+        "the safety lever: engaged, it halts what runs and refuses new runs",
+        'gameday lever engage --reason "change freeze"',
+        (
+            (("do",), {"choices": ("engage", "release", "status"), "help": "what to do with it"}),
+            (("--reason",), {"metavar": "TEXT", "default": "", "help": "why; needed to engage it"}),
+            _BY,
+            _JSON,
+        ),
+    ),
+    "recover": Text(
+        "finish the undos of a run whose runner died",
+        "gameday recover",
+        (
+            _RUN,
+            (("--runner-is-gone",), {"metavar": "NAME", "help": "who vouches that the runner is dead"}),
+            _BY,
+        ),
+    ),
+    "runs": Text("list the runs of this project", "gameday runs", (_JSON,)),
+    "show": Text("show one run: how it ended and what was found", "gameday show latest", (_RUN, _JSON)),
+    "check": Text("recompute the findings from the history alone", "gameday check latest", (_RUN, _JSON)),
+    "report": Text("render the report again and say where it is", "gameday report latest", (_RUN,)),
+    "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
+    "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
+    "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),
+}

@@ -1,0 +1,92 @@
+"""A plan in words: what will happen, to what, how it is taken back, and what ends it."""
+
+from __future__ import annotations
+
+from gameday.plan.model import Plan, Step, StepKind, StopCondition
+from gameday.plan.stored import plan_digest
+from gameday.plan.units import as_text
+
+_INDENT = "  "
+
+
+def plan_words(plan: Plan) -> list[str]:
+    """Return the lines that tell a person what a plan will do."""
+    about = dict(plan.about)
+    lines = [plan.title, f"{_INDENT}{about['hypothesis']}" if "hypothesis" in about else ""]
+    lines += [f"{_INDENT}service {plan.service}, {plan.kind}, environment {plan.target.environment}"]
+    lines += [f"{_INDENT}digest {plan_digest(plan)}", ""]
+    lines += _objectives(plan)
+    held = as_text(plan.steady_state.baseline_ns)
+    lines += ["What happens, in order"]
+    lines += [f"{_INDENT}load: {_load(plan)}"]
+    lines += [f"{_INDENT}the steady state must hold for {held} first, or nothing is injected"]
+    lines += [line for step in plan.steps for line in _step(step)]
+    stable = as_text(plan.steady_state.stabilise_ns)
+    lines += [f"{_INDENT}then whatever is still owed is undone, and the steady state must hold for {stable}", ""]
+    lines += ["What ends it early"]
+    lines += [f"{_INDENT}{_condition(condition)}" for condition in plan.stop_conditions]
+    radius = plan.blast_radius
+    if radius is not None:
+        of = f" of {radius.max_of}" if radius.max_of else ""
+        lines += [
+            f"{_INDENT}at most {radius.max_targets}{of} targets, for at most {as_text(radius.duration_ns)}"
+        ]
+    lines += [f"{_INDENT}Ctrl-C, `gameday halt`, or the safety lever: always, and faults are undone"]
+    if plan.warnings:
+        lines += ["", "Mind", *(f"{_INDENT}{warning}" for warning in plan.warnings)]
+    return lines
+
+
+def _objectives(plan: Plan) -> list[str]:
+    lines = ["What must be shown"] if plan.objectives else []
+    for o in plan.objectives:
+        rpo = f", RPO {as_text(o.rpo_ns)}" if o.rpo_ns is not None else ""
+        lines.append(f"{_INDENT}{o.service}: RTO {as_text(o.rto_ns)}{rpo}, measured by {o.measured_by}")
+    return [*lines, ""] if lines else []
+
+
+def _load(plan: Plan) -> str:
+    parts = []
+    for load in plan.load:
+        rate = f"{load.rate_per_1000s / 1000:g}/s" if load.rate_per_1000s else f"{load.users} users"
+        parts.append(f"{load.profile} at {rate}")
+    return "; ".join(parts) or "none"
+
+
+def _step(step: Step) -> list[str]:
+    mark = {"fault": "FAULT", "failover": "step ", "change": "step ", "undo": "undo "}.get(step.kind, "     ")
+    line = f"{_INDENT}{step.group + 1:>2}. {mark} {step.name}"
+    if step.runbook:
+        line += f"   ({step.runbook.rpartition('/')[2]})"
+    lines = [line]
+    pad = " " * 12
+    if step.point_of_no_return:
+        lines.append(f"{pad}point of no return: from here the old undo is replaced by this step's own")
+    if step.kind is StepKind.FAULT:
+        ttl = as_text(step.ttl_ns) if step.ttl_ns else "none"
+        lines.append(f"{pad}target {step.target}; lives {ttl} at most; undone by {_undo(step)}, read back")
+        lines.append(f"{pad}{step.survives}" if step.survives else f"{pad}what it survives is not stated")
+    elif step.undo is not None:
+        lines.append(f"{pad}undone by {_undo(step)}, read back")
+    return lines
+
+
+def _undo(step: Step) -> str:
+    import json  # noqa: PLC0415 - small, and only for words
+
+    provider = json.loads(step.undo.provider) if step.undo else {}
+    arguments = ", ".join(f"{k}={v}" for k, v in (provider.get("arguments") or {}).items())
+    name = provider.get("func") or provider.get("path") or provider.get("url") or "?"
+    return f"{str(provider.get('module', '')).rpartition('.')[2]}.{name}({arguments})"
+
+
+def _condition(condition: StopCondition) -> str:
+    verb = "halts" if condition.then == "halt" else "warns"
+    if condition.slo is not None:
+        share = (condition.bad_above_ppm or 0) / 10_000
+        lasting = f" for {as_text(condition.for_ns)}" if condition.for_ns else ""
+        return f"{verb} when {condition.slo} is more than {share:g} % bad{lasting}"
+    if condition.in_a_row is not None:
+        return f"{verb} after {condition.in_a_row} bad samples of {condition.probe} in a row"
+    which = condition.probe or "any probe"
+    return f"{verb} when {which} cannot be read for {as_text(condition.silence_ns or 0)}"

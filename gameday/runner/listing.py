@@ -1,0 +1,106 @@
+"""Find runs again: all of a project, or the one a person means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gameday.errors import HistoryError, UsageError
+from gameday.history.events import HostStarted, RunEnded, RunnerLost, RunStarted
+from gameday.history.read import read_records
+from gameday.history.record import Trace
+from gameday.hosts.clock import boot_id
+from gameday.hosts.processes import is_alive
+from gameday.runner.folder import RUNS
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One run, as a list shows it. `outcome` is `running` while its runner lives."""
+
+    path: Path
+    plan: str
+    started_utc: str
+    outcome: str
+    verdict: str
+
+
+def list_runs(project: Path) -> list[RunInfo]:
+    """Return the runs of a project, oldest first. A folder that holds no history is passed over."""
+    found = []
+    for history in (project / RUNS).glob("*/*/history.jsonl"):
+        run_dir = history.parent
+        if run_dir.is_symlink() or run_dir.parent.is_symlink():
+            continue
+        try:
+            trace = read_records(run_dir)
+        except HistoryError:
+            continue
+        if trace.records:
+            found.append(_info(run_dir, trace))
+    return sorted(found, key=lambda run: run.started_utc)
+
+
+def _info(run_dir: Path, trace: Trace) -> RunInfo:
+    return RunInfo(
+        path=run_dir,
+        plan=run_dir.parent.name,
+        started_utc=trace.records[0].utc[:19] + "Z",
+        outcome=outcome_of(trace),
+        verdict=_verdict(run_dir),
+    )
+
+
+def outcome_of(trace: Trace) -> str:
+    """Return how a run ended: completed, halted, crashed, refused; or running."""
+    if any(isinstance(record.event, RunnerLost) for record in trace.records):
+        return "crashed"
+    ended = next((r.event for r in reversed(trace.records) if isinstance(r.event, RunEnded)), None)
+    if ended is not None:
+        return str(ended.outcome)
+    return "running" if _runner_lives(trace) else "crashed"
+
+
+def _runner_lives(trace: Trace) -> bool:
+    for record in trace.records:
+        event = record.event
+        if isinstance(event, HostStarted) and event.role == "runner":
+            return event.boot_id == boot_id() and is_alive(event.pid, event.start_ticks)
+    return False
+
+
+def _verdict(run_dir: Path) -> str:
+    try:
+        return str(json.loads((run_dir / "findings.json").read_bytes())["verdict"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "-"
+
+
+def find_run(project: Path, asked: str | None) -> Path:
+    """Return the folder of the run that a person means: a path, the start of its id, or the latest.
+
+    Raises:
+        UsageError: There is none, or the words fit several.
+    """
+    if asked is None or asked == "latest":
+        runs = list_runs(project)
+        if not runs:
+            raise UsageError(f"no run in {project / RUNS}", todo="Run a drill first: `gameday run PLAN`.")
+        return runs[-1].path
+    path = Path(asked)
+    if (path / "history.jsonl").is_file():
+        return path.resolve()
+    known: list[RunInfo] = []
+    for run in list_runs(project):
+        if run.path.name.startswith(asked) or run.path.name == asked:
+            known.append(run)
+    if len(known) == 1:
+        return known[0].path
+    said = f"{len(known)} runs begin so" if known else "there is no such run"
+    raise UsageError(f"{asked}: {said}", todo="`gameday runs` lists them; give a path or the start of an id.")
+
+
+def started_of(trace: Trace) -> RunStarted | None:
+    """Return the genesis of a history."""
+    return next((r.event for r in trace.records if isinstance(r.event, RunStarted)), None)
