@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gameday.history.events import (
     ClockRead,
@@ -22,14 +22,6 @@ from gameday.history.events import (
 )
 from gameday.history.record import Record, Trace
 from gameday.plan.model import Plan, Step, StepKind
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """One event with when and where it stands."""
-
-    at_ns: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,58 +92,74 @@ class View:
         return min(starts, default=self.last_ns)
 
 
-def view_of(plan: Plan, trace: Trace) -> View:
-    """Return the view of a history. Linear in its records."""
-    started: dict[str, tuple[int, int]] = {}
-    ended: dict[str, tuple[int, StepEnded]] = {}
-    undo_starts, undo_ends, phases, reads, clocks = [], [], [], [], []
+@dataclass(slots=True)
+class _Draft:
+    """What one pass over the records gathers."""
+
+    started: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ended: dict[str, tuple[int, StepEnded]] = field(default_factory=dict)
+    undo_starts: list[tuple[int, int, UndoStarted]] = field(default_factory=list)
+    undo_ends: list[tuple[int, int, UndoEnded]] = field(default_factory=list)
+    phases: list[tuple[int, int, PhaseChanged]] = field(default_factory=list)
+    reads: list[tuple[int, int, LedgerRead]] = field(default_factory=list)
+    clocks: list[ClockRead] = field(default_factory=list)
     halted: tuple[int, int, Halted] | None = None
     run_ended: RunEnded | None = None
-    lost, load_lost, last_ns = False, "", 0
-    for record in trace.records:
-        last_ns = max(last_ns, record.at_ns)
+    lost: bool = False
+    load_lost: str = ""
+    last_ns: int = 0
+
+    def take(self, record: Record) -> None:
         at_ns, seq = record.at_ns, record.seq
+        self.last_ns = max(self.last_ns, at_ns)
         match record.event:
             case StepStarted() as event:
-                started.setdefault(event.step, (at_ns, seq))
+                self.started.setdefault(event.step, (at_ns, seq))
             case StepEnded() as event:
-                ended.setdefault(event.step, (at_ns, event))
+                self.ended.setdefault(event.step, (at_ns, event))
             case UndoStarted() as event:
-                undo_starts.append((at_ns, seq, event))
+                self.undo_starts.append((at_ns, seq, event))
             case UndoEnded() as event:
-                undo_ends.append((at_ns, seq, event))
+                self.undo_ends.append((at_ns, seq, event))
             case PhaseChanged() as event:
-                phases.append((at_ns, seq, event))
+                self.phases.append((at_ns, seq, event))
             case Halted() as event:
-                halted = halted or (at_ns, seq, event)
+                self.halted = self.halted or (at_ns, seq, event)
             case RunEnded() as event:
-                run_ended = event
+                self.run_ended = event
             case RunnerLost():
-                lost = True
+                self.lost = True
             case LedgerRead() as event:
-                reads.append((at_ns, seq, event))
+                self.reads.append((at_ns, seq, event))
             case ClockRead() as event:
-                clocks.append(event)
+                self.clocks.append(event)
             case LoadReported(state="lost") as event:
-                load_lost = event.detail or "lost"
+                self.load_lost = event.detail or "lost"
             case _:
                 pass
+
+
+def view_of(plan: Plan, trace: Trace) -> View:
+    """Return the view of a history. Linear in its records."""
+    draft = _Draft()
+    for record in trace.records:
+        draft.take(record)
     return View(
         plan=plan,
         trace=trace,
-        injections=_injections(plan, started, ended),
-        started=started,
-        ended=ended,
-        undo_starts=tuple(undo_starts),
-        undo_ends=tuple(undo_ends),
-        phases=tuple(phases),
-        halted=halted,
-        run_ended=run_ended,
-        lost=lost,
-        last_ns=last_ns,
-        reads=tuple(reads),
-        clocks=tuple(clocks),
-        load_lost=load_lost,
+        injections=_injections(plan, draft.started, draft.ended),
+        started=draft.started,
+        ended=draft.ended,
+        undo_starts=tuple(draft.undo_starts),
+        undo_ends=tuple(draft.undo_ends),
+        phases=tuple(draft.phases),
+        halted=draft.halted,
+        run_ended=draft.run_ended,
+        lost=draft.lost,
+        last_ns=draft.last_ns,
+        reads=tuple(draft.reads),
+        clocks=tuple(draft.clocks),
+        load_lost=draft.load_lost,
     )
 
 
@@ -173,8 +181,3 @@ def _injections(
 def seconds(value_ns: int | None) -> str:
     """Return a duration as text with the precision that probes can give."""
     return "unknown" if value_ns is None else f"{value_ns / 1e9:.2f} s"
-
-
-def find(trace: Trace, kind: type) -> list[Record]:
-    """Return all records whose event is of that kind."""
-    return [record for record in trace.records if isinstance(record.event, kind)]

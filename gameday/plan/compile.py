@@ -87,9 +87,9 @@ class Compiler:
             ),  # fmt: skip
             recovery=plan.recovery,
             load=tuple(self._load(item, ("load", n)) for n, item in enumerate(plan.load)),
-            probes=tuple(self._probe(name, item) for name, item in plan.probes.items()),
+            probes=tuple(self._probe(name, item) for name, item in sorted(plan.probes.items())),
             slos=tuple(
-                Slo(name, s.window, s.objective, s.probe, s.load, s.below) for name, s in plan.slos.items()
+                Slo(name, s.window, s.objective, s.probe, s.load, s.below) for name, s in sorted(plan.slos.items())
             ),
             steady_state=_steady_state(plan),
             stop_conditions=tuple(

@@ -1,0 +1,73 @@
+"""Rooms import only from lower layers, pure rooms stay pure, heavy imports stay in their hosts."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "gameday").rglob("*.py"))
+LAYER = {
+    "errors": 0, "canonical": 0.5, "plan": 1, "history": 1, "engine": 2, "checkers": 2, "hosts": 3, "evidence": 3,
+    "actions": 3, "runner": 4, "console": 5, "cli": 6,
+}  # fmt: skip
+ALONE = {"lab", "verify"}
+PURE = {"engine", "checkers"}
+ACTS = {"os", "time", "socket", "subprocess", "threading", "random", "http", "urllib", "asyncio", "pathlib", "httpx"}
+ONLY_IN = {
+    "chaoslib": {"hosts/actionhost.py"},
+    "locust": {"hosts/loadhost.py"},
+    "gevent": {"hosts/loadhost.py", "hosts/loadgate.py"},
+    "boto3": set(),
+    "kubernetes": set(),
+}
+ENTRIES = {"gameday.hosts.actionhost", "gameday.hosts.loadhost", "gameday.runner.watchdog"}
+
+
+def name_of(path):
+    return path.relative_to(ROOT / "gameday").as_posix()
+
+
+def room_of(path):
+    return name_of(path).split("/")[0].removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_room_imports_only_from_lower_layers(path):
+    room = room_of(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "gameday" or len(parts) < 2:
+            continue
+        other = parts[1]
+        if room in ALONE:
+            assert other == room, f"{room} stands alone, yet imports {name}"
+        elif room not in ("__init__", "__main__") and other in LAYER:
+            assert other == room or LAYER[other] < LAYER[room], f"{name_of(path)} imports {name}: not a lower layer"
+        assert other not in ALONE or other == room, f"nobody imports {other}: it is run as a program"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in PURE], ids=name_of)
+def test_pure_rooms_touch_nothing(path):
+    for name in imports(path):
+        assert name.split(".")[0] not in ACTS, f"{name_of(path)} is pure, yet imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_libraries_stay_in_their_hosts(path):
+    for name in imports(path):
+        top = name.split(".")[0]
+        if top in ONLY_IN:
+            assert name_of(path) in ONLY_IN[top], f"only {ONLY_IN[top] or 'nobody'} may import {top}"
+        assert name not in ENTRIES, f"{name} is the entry of a process: nobody imports it"

@@ -1,0 +1,199 @@
+"""Whole drills on the real lab, as processes: a pass, a halt, Ctrl-C, SIGTERM, two at once, mistakes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gameday.actions import http
+from tests.drills import ROOT, SHORT, Run, make_project
+from tests.killpoints import kill_at
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("project"), **SHORT)
+
+
+def is_step(name):
+    return lambda kind, data: kind == "StepStarted" and name in data["step"]
+
+
+def findings(run):
+    return json.loads((run.folder / "findings.json").read_text())
+
+
+def whole(lab):
+    return http.lab(lab, "GET", "/state")["whole"]
+
+
+def test_the_main_drill_passes_with_intervals_and_leaves_the_lab_whole(project, lab):
+    run = Run(project, "primary-loss")
+    code, out = run.end()
+    assert code == 0, out
+    found = findings(run)
+    assert found["verdict"] == "pass" and found["outcome"] == "completed"
+    assert 0 < found["rta_s"]["min"] < found["rta_s"]["max"] < 5
+    assert found["rta_s"]["max"] - found["rta_s"]["min"] <= 2 * (0.1 + 0.4)
+    assert found["rpa_s"]["min"] == 0 and found["ledger"]["lost"] == 0 and found["ledger"]["acked"] > 20
+    assert "RTA orders" in out and "DEMONSTRATED" in out
+    report = (run.folder / "report.html").read_text()
+    assert "<svg" in report and "<script" not in report
+    assert not run.trace().faults
+    assert whole(lab)
+
+
+def test_a_lagging_standby_shows_as_lost_writes(project, lab):
+    run = Run(project, "replication-lag")
+    code, out = run.end()
+    assert code == 0, out
+    found = findings(run)
+    assert found["ledger"]["lost"] > 3
+    assert found["rpa_s"]["min"] <= 0.2 <= found["rpa_s"]["max"] + 0.05
+    assert found["rpa_s"]["max"] < 0.5
+    assert whole(lab)
+
+
+def test_a_breach_halts_undoes_and_fails(project, lab):
+    run = Run(project, "latency")
+    code, out = run.end()
+    assert code == 1, out
+    found = findings(run)
+    assert found["outcome"] == "halted" and found["halted_by"] == "stop condition"
+    residual = next(f for f in found["findings"] if f["name"] == "no fault is left")
+    assert residual["verdict"] == "pass"
+    assert whole(lab)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_halts_undoes_and_leaves_evidence(project, lab, number):
+    run = Run(project, "primary-loss")
+    run.wait_for(is_step("notice-that-orders"))
+    run.kill(number)
+    run.kill(number)
+    code, out = run.end()
+    assert code == 4, out
+    found = findings(run)
+    assert found["outcome"] == "halted" and found["halted_by"].startswith("operator")
+    assert found["verdict"] == "unknown"
+    assert (run.folder / "report.html").exists()
+    undone = [d["step"] for k, d in run.kinds() if k == "UndoEnded" and d["undone"]]
+    assert undone == ["1-primary-database-dies"]
+    assert whole(lab)
+
+
+def test_an_interrupt_after_the_point_of_no_return_completes_and_says_who_is_needed(project, lab):
+    run = Run(project, "primary-loss")
+    run.wait_for(is_step("hold"))
+    run.kill(signal.SIGINT)
+    code, out = run.end()
+    assert code == 5, out
+    assert "A PERSON IS NEEDED" in out
+    state = http.lab(lab, "GET", "/state")
+    assert state["whole"] and state["users_path"] == "b"
+
+
+def test_halt_note_and_mark_work_from_another_terminal(project, lab):
+    run = Run(project, "primary-loss")
+    run.wait_for(is_step("hold"))
+    for words in (["note", "pager went off", str(run.folder)], ["mark", "detected", str(run.folder), "--by", "a.chen"],
+                  ["halt", str(run.folder), "--reason", "real incident"]):  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "gameday", *words], cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    run.end()
+    kinds = run.kinds()
+    assert any(k == "Noted" and d["mark"] == "detected" and "a.chen" in d["by"] for k, d in kinds)
+    assert any(k == "Halted" and d["reason"] == "real incident" for k, d in kinds)
+
+
+def test_two_drills_on_one_target_are_kept_apart(project, lab):
+    run = Run(project, "latency")
+    run.wait_for(lambda kind, data: kind == "Armed")
+    second = Run(project, "latency")
+    code, out = second.end()
+    assert code == 3
+    assert "another drill is running against this target" in out
+    assert not second.folder.exists()
+    run.kill(signal.SIGINT)
+    run.end()
+
+
+def test_the_safety_lever_refuses_and_halts(project, lab):
+    def gameday(*words):
+        return subprocess.run([sys.executable, "-m", "gameday", *words], cwd=project, capture_output=True, text=True)
+
+    run = Run(project, "primary-loss")
+    run.wait_for(lambda kind, data: kind == "Armed")
+    assert gameday("lever", "engage", "--reason", "freeze", "--by", "m").returncode == 0
+    try:
+        code, out = run.end()
+        assert code == 4, out
+        assert "freeze" in out
+        refused = gameday("run", "experiments/latency.yaml", "--plain")
+        assert refused.returncode == 3 and "engaged by m" in refused.stderr
+    finally:
+        gameday("lever", "release")
+
+
+@pytest.mark.parametrize("number", [7, 19, 21, 24, 27, 30, 36, 44])
+def test_a_killed_runner_leaves_nothing_behind(project, lab, number):
+    """A handful of kill points; `make killpoints` does them all."""
+    said = kill_at(project, lab, "primary-loss", number)
+    assert said, "the drill ended before that event"
+
+
+def test_a_killed_watchdog_is_replaced_or_the_run_halts(project, lab):
+    run = Run(project, "primary-loss")
+    run.wait_for(is_step("hold"))
+    import os
+
+    pid = next(d["pid"] for k, d in run.kinds() if k == "HostStarted" and d["role"] == "watchdog")
+    os.kill(pid, signal.SIGKILL)
+    code, out = run.end()
+    kinds = run.kinds()
+    again = [d for k, d in kinds if k == "HostStarted" and d["role"] == "watchdog"]
+    assert len(again) == 2 or any(k == "Halted" for k, d in kinds), out
+    assert whole(lab)
+
+
+def test_a_stopped_runner_is_fenced_and_undone(project, lab):
+    run = Run(project, "latency")
+    run.wait_for(lambda kind, data: kind == "StepEnded")
+    run.kill(signal.SIGSTOP)
+    run.wait_rescued()
+    run.process.wait(5)
+    assert run.process.returncode == -signal.SIGKILL
+    give_up = time.monotonic() + 5
+    while not whole(lab):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_recover_finishes_what_both_dead_left_behind(project, lab):
+    import os
+
+    run = Run(project, "latency")
+    run.wait_for(lambda kind, data: kind == "StepEnded")
+    pid = next(d["pid"] for k, d in run.kinds() if k == "HostStarted" and d["role"] == "watchdog")
+    run.kill(signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    run.kill(signal.SIGKILL)
+    run.end()
+    assert not whole(lab)
+    shown = subprocess.run([sys.executable, "-m", "gameday", "runs"], cwd=project, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "gameday", "recover", str(run.folder)], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "crashed" in done.stdout
+    assert whole(lab)
+    assert shown.returncode == 0
+    again = subprocess.run(
+        [sys.executable, "-m", "gameday", "recover", str(run.folder)], cwd=project, capture_output=True, text=True
+    )
+    assert again.returncode == 3 and "nothing is left to undo" in again.stderr
