@@ -43,7 +43,17 @@ class Run:
     def __init__(self, project: Path, plan: str, *more: str, env: dict | None = None) -> None:
         self.folder = project / "runs" / f"run-{time.monotonic_ns()}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gameday", "run", f"experiments/{plan}.yaml", "--plain", "--run-dir", str(self.folder), *more],
+            [
+                sys.executable,
+                "-m",
+                "gameday",
+                "run",
+                f"experiments/{plan}.yaml",
+                "--plain",
+                "--run-dir",
+                str(self.folder),
+                *more,
+            ],
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
             stdout=subprocess.PIPE,

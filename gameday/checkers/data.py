@@ -142,9 +142,7 @@ def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Recon
     interval = _interval(acks, before, set(read.lost), onset_hi_ns)
     observed = _observed(interval, read)
     verdict, why = _judge(view, objective, interval, read, len(late))
-    return Finding(
-        name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers
-    )
+    return Finding(name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers)
 
 
 def _interval(

@@ -93,4 +93,6 @@ def check_halt(view: View) -> tuple[Finding, ...]:
     took = f"; the last fault was gone {seconds(max(gone_ns - at_ns, 0))} later" if gone_ns else ""
     why = f"{halted.reason}{took}"
     title = "no stop condition was breached"
-    return (Finding(title, verdict, f"halted by {halted.by}", "no halt", "", why, (seq,), None, tuple(numbers)),)
+    return (
+        Finding(title, verdict, f"halted by {halted.by}", "no halt", "", why, (seq,), None, tuple(numbers)),
+    )

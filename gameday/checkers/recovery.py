@@ -21,9 +21,7 @@ from gameday.history.events import Phase, Reading, Sample
 from gameday.plan.model import NS, Objective, Probe, StepKind
 
 CANDIDATES_MAX = 2000
-METHOD = (
-    "from the last good to the first bad sample, until the last bad to the first good one of the run that held"
-)
+METHOD = "from the last good to the first bad sample, until the last bad to the first good one of the run that held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +67,18 @@ def disruption(view: View, objective: Objective) -> Recovery | None:
     readable = [s for s in window if s.reading is not Reading.UNREADABLE]
     last_seen_ns = readable[-1].ended_ns if readable else first_fault_ns
     start = next(
-        (
-            n
-            for n, s in enumerate(readable)
-            if s.reading is Reading.BAD and s.ended_ns >= first_fault_ns
-        ),
+        (n for n, s in enumerate(readable) if s.reading is Reading.BAD and s.ended_ns >= first_fault_ns),
         None,
     )
     if start is None:
         return Recovery(None, None, view.injections[-1], last_seen_ns=last_seen_ns)
     bad = readable[start]
-    fault = max(
-        (i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns
-    )
+    fault = max((i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns)
     good_before_ns = max((s.sent_ns for s in readable[:start] if s.reading is Reading.GOOD), default=0)
     onset = Span(max(good_before_ns, min(fault.commanded_ns, bad.ended_ns)), bad.ended_ns)
     recovered, relapsed = _recovered(view, objective, readable[start:], until_ns)
     hi_ns = recovered.hi_ns if recovered else last_seen_ns
-    unreadable = sum(
-        s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window
-    )
+    unreadable = sum(s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window)
     return Recovery(onset, recovered, fault, relapsed, unreadable, last_seen_ns)
 
 
@@ -163,9 +153,7 @@ def check_recovery(view: View, objective: Objective) -> Finding:
         observed = f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s"
         if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns):
             numbers.append(("wide_because", f"{found.unreadable} unreadable samples, or gaps, at its ends"))
-    return Finding(
-        name, verdict, observed, limit, "s", why, (found.fault.seq,), interval, tuple(numbers)
-    )
+    return Finding(name, verdict, observed, limit, "s", why, (found.fault.seq,), interval, tuple(numbers))
 
 
 def _undisturbed(view: View, objective: Objective, found: Recovery, probe: Probe, name: str) -> Finding:
@@ -215,8 +203,15 @@ def _judge(
         return Verdict.FAIL, "the service had not recovered when observation ended"
     if by != view.plan.recovery:
         if view.is_interrupted or view.outcome == "crashed":
-            return Verdict.UNKNOWN, "the run was cut short; the service came back when the fault was taken away"
-        words = {"fault_removed": "because the fault was taken away", "system": "by itself", "plan": "by the plan"}
+            return (
+                Verdict.UNKNOWN,
+                "the run was cut short; the service came back when the fault was taken away",
+            )
+        words = {
+            "fault_removed": "because the fault was taken away",
+            "system": "by itself",
+            "plan": "by the plan",
+        }
         return Verdict.FAIL, f"the service came back {words.get(by, by)}; declared was `{view.plan.recovery}`"
     if found.relapsed:
         return Verdict.FAIL, "the service came back and failed again: a relapse voids the first recovery"

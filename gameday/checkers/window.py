@@ -28,9 +28,7 @@ class Levels:
         }
         self._buckets = sorted(view.trace.load, key=lambda bucket: bucket.start_ns)
         self._starts = [bucket.start_ns for bucket in self._buckets]
-        self._baseline_rate = self._rate(
-            view.phase_at(Phase.BASELINE), view.phase_at(Phase.RUNNING)
-        )
+        self._baseline_rate = self._rate(view.phase_at(Phase.BASELINE), view.phase_at(Phase.RUNNING))
 
     def held_from(self, start_ns: int, until_ns: int) -> bool:
         """Tell whether all levels held over the stabilisation window from `start_ns`."""

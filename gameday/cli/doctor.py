@@ -72,7 +72,11 @@ def _clock() -> Row:
 
 def _namespaces() -> Row:
     done = _quiet(["unshare", "-Ur", "true"])
-    return "user namespaces", done, "usable" if done else "forbidden here: as root the lab runs as nobody instead"
+    return (
+        "user namespaces",
+        done,
+        "usable" if done else "forbidden here: as root the lab runs as nobody instead",
+    )
 
 
 def _netem() -> Row:

@@ -101,7 +101,9 @@ def _recover(asked: argparse.Namespace) -> int:
 def _with_lab(path: Path, asked: argparse.Namespace) -> int:
     """Bring the lab up if it is not, run, and take it down if we brought it up."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file", todo="Call it in a project folder; `gameday init` makes one.")
+        raise UsageError(
+            f"{path}: no such file", todo="Call it in a project folder; `gameday init` makes one."
+        )
     plan, project = load_plan(path), find_project(path)
     folder = lab_state_file(project).parent
     was_up = _lab("status", folder).returncode == 0
@@ -121,5 +123,3 @@ def _lab(do: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The lab stands alone: it is only ever another program."""
     command = [sys.executable, "-m", "gameday.lab", do, "--dir", str(folder)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-

@@ -71,8 +71,15 @@ COMMANDS: dict[str, Text] = {
         "run the main drill on the built-in lab, which is brought up and down for it",
         "gameday drill",
         (
-            (("plan",), {"metavar": "PLAN", "nargs": "?", "default": "experiments/primary-loss.yaml",
-                         "help": "another plan for the lab"}),
+            (
+                ("plan",),
+                {
+                    "metavar": "PLAN",
+                    "nargs": "?",
+                    "default": "experiments/primary-loss.yaml",
+                    "help": "another plan for the lab",
+                },
+            ),
             (("--keep-lab",), {"action": "store_true", "help": "leave the lab up afterwards"}),
             _PLAIN,
         ),

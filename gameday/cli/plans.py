@@ -46,7 +46,9 @@ def _validate(asked: argparse.Namespace) -> int:
             if asked.format == "text":
                 print(error, file=sys.stderr)
             continue
-        rows += [{"file": name, "line": 1, "column": 1, "level": "warning", "message": w} for w in plan.warnings]
+        rows += [
+            {"file": name, "line": 1, "column": 1, "level": "warning", "message": w} for w in plan.warnings
+        ]
         if asked.format == "text":
             for warning in plan.warnings:
                 print(f"{name}: warning: {warning}")

@@ -22,7 +22,10 @@ def plan_words(plan: Plan) -> list[str]:
     lines += [f"{_INDENT}the steady state must hold for {held} first, or nothing is injected"]
     lines += [line for step in plan.steps for line in _step(step)]
     stable = as_text(plan.steady_state.stabilise_ns)
-    lines += [f"{_INDENT}then whatever is still owed is undone, and the steady state must hold for {stable}", ""]
+    lines += [
+        f"{_INDENT}then whatever is still owed is undone, and the steady state must hold for {stable}",
+        "",
+    ]
     lines += ["What ends it early"]
     lines += [f"{_INDENT}{_condition(condition)}" for condition in plan.stop_conditions]
     radius = plan.blast_radius

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gameday.canonical import from_json
+from gameday.console.tail import Tail
 from gameday.engine.apply import apply
 from gameday.engine.state import State, begin
 from gameday.errors import RecordError
@@ -13,7 +14,6 @@ from gameday.history.codec import decode_record
 from gameday.history.events import LoadBucket, RunEnded, RunStarted, Sample
 from gameday.history.record import Record
 from gameday.history.store import HISTORY, SEGMENTS
-from gameday.console.tail import Tail
 from gameday.plan.model import Plan
 from gameday.plan.stored import read_plan
 

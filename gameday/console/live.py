@@ -121,7 +121,11 @@ def _faults(follower: Follower, now_ns: int) -> RenderableType | None:
     table = Table.grid(padding=(0, 2))
     undoing = {undo.step for undo in state.undoing}
     for owed in state.owed:
-        left = "" if owed.ttl_at_ns is None else f"undone at the latest in {max(owed.ttl_at_ns - now_ns, 0) / 1e9:.0f} s"
+        left = (
+            ""
+            if owed.ttl_at_ns is None
+            else f"undone at the latest in {max(owed.ttl_at_ns - now_ns, 0) / 1e9:.0f} s"
+        )
         note = "being undone" if owed.step in undoing else left
         table.add_row(Text("in place", style="bold magenta"), owed.target, state.step(owed.step).name, note)
     for name in state.stuck:

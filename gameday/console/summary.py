@@ -17,7 +17,11 @@ def summary_lines(document: dict[str, Any], run_dir: Path, *, colour: bool = Fal
         run_dir: The run's folder.
         colour: Whether to colour the verdicts.
     """
-    lines = ["", f"{_paint(document['verdict'].upper(), document['verdict'], colour)}  {_sentence(document)}", ""]
+    lines = [
+        "",
+        f"{_paint(document['verdict'].upper(), document['verdict'], colour)}  {_sentence(document)}",
+        "",
+    ]
     for finding in document["findings"]:
         lines.append(_line(finding, colour=colour))
         if finding["verdict"] != "pass":

@@ -21,7 +21,12 @@ from gameday.plan.model import Plan, StepKind
 
 WIDTH, LEFT, RIGHT = 1000, 190, 16
 LANE, CHART = 18, 90
-_SEGMENTS = (("detect_ns", "detect"), ("decide_ns", "decide"), ("fail_over_ns", "fail over"), ("come_up_ns", "come up"))
+_SEGMENTS = (
+    ("detect_ns", "detect"),
+    ("decide_ns", "decide"),
+    ("fail_over_ns", "fail over"),
+    ("come_up_ns", "come up"),
+)
 
 
 @dataclass(slots=True)
@@ -169,7 +174,9 @@ def _steps(drawing: Drawing, plan: Plan, trace: Trace) -> None:
                 pass
     names = {step.id: step.name for step in plan.steps}
     for runbook in dict.fromkeys(step.runbook for step in plan.steps):
-        mine = [s for s in plan.steps if s.runbook == runbook and s.kind is not StepKind.FAULT and s.id in spans]
+        mine = [
+            s for s in plan.steps if s.runbook == runbook and s.kind is not StepKind.FAULT and s.id in spans
+        ]
         if not mine:
             continue
         drawing.lane(runbook.rpartition("/")[2].removesuffix(".yaml") if runbook else "steps")
@@ -250,7 +257,9 @@ def _legend(drawing: Drawing, items: tuple[tuple[str, str], ...]) -> None:
     x = float(LEFT + 8)
     for kind, words in items:
         y = drawing.y + 12
-        drawing.parts.append(f'<line x1="{x}" x2="{x + 16}" y1="{y - 3}" y2="{y - 3}" class="line l-{kind}"/>')
+        drawing.parts.append(
+            f'<line x1="{x}" x2="{x + 16}" y1="{y - 3}" y2="{y - 3}" class="line l-{kind}"/>'
+        )
         drawing.text(x + 20, y, words, "note")
         x += 34 + 6.2 * len(words)
     drawing.y += CHART

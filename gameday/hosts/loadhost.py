@@ -154,7 +154,7 @@ class LoadHost:
 
 
 def _default_timeout(cls: Any) -> None:
-    """requests waits for ever by default, and a stalled target would silence its users unseen."""
+    """Requests waits for ever by default, and a stalled target would silence its users unseen."""
     if getattr(cls, "_gameday_timeout", False):
         return
     made = cls.__init__
@@ -221,7 +221,11 @@ def main() -> None:
         locust.main.main()
     except SystemExit as ended:
         if host._environment is None:
-            host.refuse(_why(f"it ended with {ended.code} while it was imported", sys.exc_info()[2], config["profile"]))
+            host.refuse(
+                _why(
+                    f"it ended with {ended.code} while it was imported", sys.exc_info()[2], config["profile"]
+                )
+            )
         raise
     except BaseException as error:  # noqa: BLE001 - user code, at import
         reason = f"{type(error).__name__}: {error}"

@@ -50,6 +50,10 @@ INVERSES: dict[str, Inverse] = {
         f"{_NETWORK}.remove_toxic", f"{_NETWORK}.has_toxic", ("proxy", "name"), "proxy:{proxy}"
     ),
     f"{_LAB}.set_replication": Inverse(
-        f"{_LAB}.set_replication", f"{_LAB}.is_synchronous", (), "lab:replication", defaults=(("mode", "async"),)
+        f"{_LAB}.set_replication",
+        f"{_LAB}.is_synchronous",
+        (),
+        "lab:replication",
+        defaults=(("mode", "async"),),
     ),
 }

@@ -80,8 +80,14 @@ class Compiler:
             target=Target(plan.target.environment, plan.target.identity.http),
             objectives=tuple(
                 Objective(
-                    service=o.service, measured_by=o.measured_by, rto_ns=o.rto, rpo_ns=o.rpo, mtpd_ns=o.mtpd,
-                    minimum_capacity_ppm=o.minimum_capacity, source=o.source, held_goods=o.held,
+                    service=o.service,
+                    measured_by=o.measured_by,
+                    rto_ns=o.rto,
+                    rpo_ns=o.rpo,
+                    mtpd_ns=o.mtpd,
+                    minimum_capacity_ppm=o.minimum_capacity,
+                    source=o.source,
+                    held_goods=o.held,
                 )
                 for o in plan.objectives
             ),  # fmt: skip
@@ -89,7 +95,8 @@ class Compiler:
             load=tuple(self._load(item, ("load", n)) for n, item in enumerate(plan.load)),
             probes=tuple(self._probe(name, item) for name, item in sorted(plan.probes.items())),
             slos=tuple(
-                Slo(name, s.window, s.objective, s.probe, s.load, s.below) for name, s in sorted(plan.slos.items())
+                Slo(name, s.window, s.objective, s.probe, s.load, s.below)
+                for name, s in sorted(plan.slos.items())
             ),
             steady_state=_steady_state(plan),
             stop_conditions=tuple(
@@ -159,7 +166,9 @@ class Compiler:
         radius = plan.blast_radius
         match = _MAX.match(radius.max)
         if match is None or int(match[1]) < 1:
-            self.at.complain(("blast_radius", "max"), f"{radius.max!r}: expected something like `1 of 2`, or `1`")
+            self.at.complain(
+                ("blast_radius", "max"), f"{radius.max!r}: expected something like `1 of 2`, or `1`"
+            )
         limit = int(match[1]) if match else 1
         of = int(match[2]) if match and match[2] else None
         select = tuple(sorted(radius.select.items()))
@@ -230,10 +239,13 @@ class Compiler:
     def _fault(self, item: FaultIn, where: Where) -> Step:
         do, undo, in_place, target, survives = self._trio(item, where, item.fault)
         if undo is None:
-            self.at.complain(where, f"fault {item.fault!r} has no `undo`, and none can be derived from its action")
+            self.at.complain(
+                where, f"fault {item.fault!r} has no `undo`, and none can be derived from its action"
+            )
         if in_place is None:
             self.at.complain(
-                where, f"fault {item.fault!r} has no `in_place`: without a read-back nobody knows if it is there"
+                where,
+                f"fault {item.fault!r} has no `in_place`: without a read-back nobody knows if it is there",
             )
         return self._bare(
             item.fault, StepKind.FAULT, item.timeout, do=do, undo=undo, in_place=in_place, target=target,
@@ -276,7 +288,9 @@ class Compiler:
         inverse = INVERSES.get(f"{given.get('module')}.{given.get('func')}")
         undo = in_place = None
         target, survives = "", ""
-        if inverse is not None and (item.undo is not None or isinstance(item, FaultIn) or _reverses(inverse.undo)):
+        if inverse is not None and (
+            item.undo is not None or isinstance(item, FaultIn) or _reverses(inverse.undo)
+        ):
             values = {**dict(inverse.defaults), **arguments}
             kept = {key: values[key] for key in inverse.keep if key in values}
             fixed = {key: value for key, value in inverse.defaults if key not in inverse.keep}
@@ -360,5 +374,3 @@ def refuse(sources: list[Source]) -> None:
     problems: list[Problem] = [problem for source in sources for problem in source.problems]
     if problems:
         raise PlanError(tuple(sorted(set(problems))))
-
-

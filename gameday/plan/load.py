@@ -58,7 +58,9 @@ def _shown(path: Path, project: Path) -> str:
 
 def _refuse_experiment(source: Source) -> None:
     if not isinstance(source.data, dict):
-        raise PlanError((Problem(source.file, 1, 1, "is no mapping: expected a plan with title, kind, steps…"),))
+        raise PlanError(
+            (Problem(source.file, 1, 1, "is no mapping: expected a plan with title, kind, steps…"),)
+        )
     if "method" in source.data:
         line, column = source.place(("method",))
         message = "this is a Chaos Toolkit experiment; gameday does not run those yet, only native plans"

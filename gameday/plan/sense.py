@@ -74,7 +74,9 @@ def _check_steps(plan: Plan, source: Source) -> None:
         _check_targets(step, owed, source)
         if step.undo is not None:
             owed.add(step.target)
-    nodes = {step.target for step in plan.steps if step.kind is StepKind.FAULT and step.target.startswith("node:")}
+    nodes = {
+        step.target for step in plan.steps if step.kind is StepKind.FAULT and step.target.startswith("node:")
+    }
     if radius is not None and len(nodes) > radius.max_targets:
         source.complain(
             ("blast_radius", "max"),
@@ -88,7 +90,8 @@ def _check_targets(step: Step, owed: set[str], source: Source) -> None:
         if target not in owed:
             there = ", ".join(sorted(owed - {""})) or "none"
             source.complain(
-                ("steps",), f"step {step.name!r}: nothing before it owes an undo on {target!r}; owed is {there}"
+                ("steps",),
+                f"step {step.name!r}: nothing before it owes an undo on {target!r}; owed is {there}",
             )
     if step.undo is not None and not step.target:
         source.complain(("steps",), f"step {step.name!r} has an undo, so it needs a `target`, like `node:a`")
@@ -121,6 +124,10 @@ def warnings(plan: Plan) -> tuple[str, ...]:
         never = never or (radius is not None and condition.for_ns >= radius.duration_ns)
         if never:
             found.append(f"stop condition {condition.name} can never trip")
-    if plan.recovery == "plan" and plan.objectives and not any(s.kind is StepKind.FAILOVER for s in plan.steps):
+    if (
+        plan.recovery == "plan"
+        and plan.objectives
+        and not any(s.kind is StepKind.FAILOVER for s in plan.steps)
+    ):
         found.append("recovery is by the plan, but no step of it fails over")
     return tuple(found)

@@ -97,7 +97,9 @@ def _refuse_aliases(source: Source, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
-            raise _error(source, mark.line + 1, mark.column + 1, f"alias *{event.anchor}: write it out instead")
+            raise _error(
+                source, mark.line + 1, mark.column + 1, f"alias *{event.anchor}: write it out instead"
+            )
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEPTH_MAX:
@@ -113,9 +115,7 @@ def _value(source: Source, node: yaml.Node, where: Where, depth: int) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _mapping(source, node, where, depth)
     if isinstance(node, yaml.SequenceNode):
-        return [
-            _value(source, item, (*where, number), depth + 1) for number, item in enumerate(node.value)
-        ]
+        return [_value(source, item, (*where, number), depth + 1) for number, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
     return _scalar(source, node, where)
 

@@ -12,7 +12,12 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)\Z")
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*%\Z")
 _NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
-_PER_1000S = {"s": Decimal(1000), "m": Decimal(1000) / 60, "min": Decimal(1000) / 60, "h": Decimal(1000) / 3600}
+_PER_1000S = {
+    "s": Decimal(1000),
+    "m": Decimal(1000) / 60,
+    "min": Decimal(1000) / 60,
+    "h": Decimal(1000) / 3600,
+}
 _DAYS_MAX = 366 * 86400 * 10**9
 
 
@@ -24,7 +29,9 @@ def duration_ns(value: Any) -> int:
     """
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is no duration: expected a number with a unit, like 100ms, 10s, 5m or 1h")
+        raise ValueError(
+            f"{value!r} is no duration: expected a number with a unit, like 100ms, 10s, 5m or 1h"
+        )
     found = int(Decimal(match[1]) * _NS[match[2]])
     if not 0 < found <= _DAYS_MAX:
         raise ValueError(f"{value!r} is out of range: expected more than nothing and at most a year")
@@ -71,10 +78,6 @@ def _text(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
 
-Duration = Annotated[
-    int, BeforeValidator(duration_ns), _text(r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "10s")
-]
-Rate = Annotated[
-    int, BeforeValidator(rate_per_1000s), _text(r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "50/s")
-]
+Duration = Annotated[int, BeforeValidator(duration_ns), _text(r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "10s")]
+Rate = Annotated[int, BeforeValidator(rate_per_1000s), _text(r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "50/s")]
 Ratio = Annotated[int, BeforeValidator(ratio_ppm), _text(r"^\d+(\.\d+)?\s*%$", "99%")]

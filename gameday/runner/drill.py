@@ -7,6 +7,7 @@ import platform
 import queue
 import signal
 import sys
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
@@ -45,6 +46,7 @@ from gameday.runner.loop import Loop
 
 _SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
+GUARDS_LOST_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class _Drill:
         self.lever = Lever(project)
         self.guard: Guard | None = None
         self.looked_ns = 0
+        self.guards_lost = 0
 
     def run(self, started: queue.SimpleQueue[Path] | None) -> RunEnd:
         self._begin()
@@ -208,14 +211,36 @@ class _Drill:
         )
 
     def _start_guard(self) -> None:
-        self.guard = Guard(
+        self.guard = self._new_guard()
+        self._host("watchdog", "watchdog", self.guard.pid)
+
+    def _new_guard(self) -> Guard:
+        return Guard(
             self.folder,
             values=self.found.values,
             runner_ticks=start_ticks(os.getpid()) or 0,
             clock=self.clock,
             inbox=self.inbox,
         )
-        self._host("watchdog", "watchdog", self.guard.pid)
+
+    def _replace_guard(self) -> None:
+        """The watchdog died: start another at once; without one the run must not go on."""
+        self.guards_lost += 1
+        guard = self.guard = self._new_guard()
+        if self.guards_lost > GUARDS_LOST_MAX:
+            reason = f"the watchdog died {self.guards_lost} times"
+            self.inbox.put((self.clock.now_ns(), HaltAsked(by="watchdog", reason=reason)))
+        started = HostStarted("watchdog", "watchdog", guard.pid, start_ticks(guard.pid) or 0, boot_id())
+        self.inbox.put((self.clock.now_ns(), started))
+
+        def wait() -> None:
+            try:
+                guard.wait_armed()
+            except Refused as error:
+                reason = f"the watchdog died and cannot be replaced: {error}"
+                self.inbox.put((self.clock.now_ns(), HaltAsked(by="watchdog", reason=reason)))
+
+        threading.Thread(target=wait, name="new-guard", daemon=True).start()
 
     def _end_guard(self) -> None:
         if self.guard is not None:
@@ -224,6 +249,8 @@ class _Drill:
     def _between_turns(self) -> None:
         """Beat for the watchdog, and look at the ways of halting that are files."""
         assert self.guard is not None
+        if self.guard.is_lost:
+            self._replace_guard()
         self.guard.beat()
         now_ns = self.clock.now_ns()
         if now_ns - self.looked_ns < _LOOK_EVERY_NS:

@@ -36,6 +36,7 @@ class Guard:
         self._inbox = inbox
         self._beat_ns = 0
         self._ending = False
+        self.is_lost = False
         log = (run_dir / "hosts" / "watchdog.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gameday.runner.watchdog", str(run_dir)],
@@ -109,5 +110,6 @@ class Guard:
     def _wait(self) -> None:
         code = self._process.wait()
         if not self._ending:
+            self.is_lost = True
             event = HostLostReported(host="watchdog", role="watchdog", detail=f"it ended with {code}")
             self._inbox.put((self._clock.now_ns(), event))

@@ -43,9 +43,7 @@ def rehearse(plan: Plan, project: Path) -> Rehearsal:
     clock, inbox = RunClock(), new_inbox()
     with tempfile.TemporaryDirectory(prefix="gameday-rehearsal-") as name:
         folder = Path(name)
-        hosts = ActionHosts(
-            found.plan, log_dir=folder, configuration=found.values, clock=clock, inbox=inbox
-        )
+        hosts = ActionHosts(found.plan, log_dir=folder, configuration=found.values, clock=clock, inbox=inbox)
         try:
             hosts.wait_armed()
             lines.append(f"ok    {sum(1 for _ in hosts)} action hosts can be armed, undos among them")
@@ -59,9 +57,7 @@ def rehearse(plan: Plan, project: Path) -> Rehearsal:
 def _try_loads(plan: Plan, project: Path, folder: Path) -> list[str]:
     lines = []
     for load in plan.load:
-        host = LoadHost(
-            load, project=project, folder=folder / load.name, clock=RunClock(), inbox=new_inbox()
-        )
+        host = LoadHost(load, project=project, folder=folder / load.name, clock=RunClock(), inbox=new_inbox())
         try:
             host.arm(30.0)
             lines.append(f"ok    load profile {load.profile} can be run; no request was sent")
@@ -95,7 +91,7 @@ def _read_probes(found: Resolved, folder: Path) -> tuple[bool, list[str]]:
         well = bool(mine) and good == len(mine)
         ready = ready and well
         detail = next((s.detail for s in mine if s.detail), "")
-        lines.append(f"{'ok  ' if well else 'BAD '}  probe {probe.name}: {good} of {len(mine)} good {detail}".rstrip())
+        lines.append(
+            f"{'ok  ' if well else 'BAD '}  probe {probe.name}: {good} of {len(mine)} good {detail}".rstrip()
+        )
     return ready, lines
-
-

@@ -19,7 +19,9 @@ def project(tmp_path_factory):
 
 def gameday(project, *words, **env):
     full = {**os.environ, "PYTHONPATH": str(ROOT), "GAMEDAY_LAB_DIR": str(project / "no-lab"), **env}
-    done = subprocess.run([sys.executable, "-m", "gameday", *words], cwd=project, capture_output=True, text=True, env=full)
+    done = subprocess.run(
+        [sys.executable, "-m", "gameday", *words], cwd=project, capture_output=True, text=True, env=full
+    )
     assert "Traceback" not in done.stderr + done.stdout
     return done
 
@@ -71,7 +73,9 @@ def test_a_plan_for_another_environment_is_refused(project, lab):
 
 def test_a_target_that_does_not_exist_is_refused(project, lab):
     text = (project / "experiments" / "primary-loss.yaml").read_text()
-    text = text.replace("gameday.actions.postgres.kill, with: {node: a}", "gameday.actions.postgres.kill, with: {node: z}")
+    text = text.replace(
+        "gameday.actions.postgres.kill, with: {node: a}", "gameday.actions.postgres.kill, with: {node: z}"
+    )
     text = text.replace("  - runbook: runbooks/promote-standby.yaml", "  - hold: 1s\n#")
     text = text.replace("  - runbook: runbooks/failback.yaml", "")
     (project / "experiments" / "z.yaml").write_text(text)
@@ -81,7 +85,9 @@ def test_a_target_that_does_not_exist_is_refused(project, lab):
 
 
 def test_an_action_that_does_not_exist_is_refused_before_anything_happens(project, lab):
-    plan = change(project, "noaction", "gameday.actions.network.add_latency", "gameday.actions.network.add_magic")
+    plan = change(
+        project, "noaction", "gameday.actions.network.add_latency", "gameday.actions.network.add_magic"
+    )
     done = gameday(project, "run", plan, GAMEDAY_LAB_DIR=os.environ["GAMEDAY_LAB_DIR"])
     assert done.returncode == 2
     assert "has no `undo`" in done.stderr
@@ -96,7 +102,13 @@ def test_a_load_profile_that_does_not_import_is_refused(project, lab):
 
 
 def test_a_rehearsal_is_ready_and_has_no_verdict(project, lab):
-    done = gameday(project, "run", "experiments/primary-loss.yaml", "--rehearse", GAMEDAY_LAB_DIR=os.environ["GAMEDAY_LAB_DIR"])
+    done = gameday(
+        project,
+        "run",
+        "experiments/primary-loss.yaml",
+        "--rehearse",
+        GAMEDAY_LAB_DIR=os.environ["GAMEDAY_LAB_DIR"],
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skip  probe place-order writes" in done.stdout
     assert "no verdict" in done.stdout
@@ -106,7 +118,12 @@ def test_a_rehearsal_is_ready_and_has_no_verdict(project, lab):
 def test_plan_says_in_words_what_will_happen(project):
     done = gameday(project, "plan", "experiments/primary-loss.yaml")
     assert done.returncode == 0
-    for words in ("FAULT primary database dies", "point of no return", "undone by postgres.start(node=a)", "halts when"):
+    for words in (
+        "FAULT primary database dies",
+        "point of no return",
+        "undone by postgres.start(node=a)",
+        "halts when",
+    ):
         assert words in done.stdout
 
 
@@ -120,7 +137,9 @@ def test_init_makes_a_project_whose_plans_are_sound(tmp_path):
 
 def test_doctor_and_schema_answer(project):
     assert gameday(project, "doctor").returncode == 0
-    assert '"PlanIn"' in gameday(project, "schema").stdout or "properties" in gameday(project, "schema").stdout
+    assert (
+        '"PlanIn"' in gameday(project, "schema").stdout or "properties" in gameday(project, "schema").stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_every_command_has_help_an_example_and_a_place_in_the_readme(name):
     assert f"gameday {name}" in README
     if name == "lab":
         return
-    out = subprocess.run([sys.executable, "-m", "gameday", name, "--help"], capture_output=True, text=True, cwd=ROOT)
+    out = subprocess.run(
+        [sys.executable, "-m", "gameday", name, "--help"], capture_output=True, text=True, cwd=ROOT
+    )
     assert out.returncode == 0
     assert "example:" in out.stdout
 

@@ -15,7 +15,19 @@ LAYER = {
 }  # fmt: skip
 ALONE = {"lab", "verify"}
 PURE = {"engine", "checkers"}
-ACTS = {"os", "time", "socket", "subprocess", "threading", "random", "http", "urllib", "asyncio", "pathlib", "httpx"}
+ACTS = {
+    "os",
+    "time",
+    "socket",
+    "subprocess",
+    "threading",
+    "random",
+    "http",
+    "urllib",
+    "asyncio",
+    "pathlib",
+    "httpx",
+}
 ONLY_IN = {
     "chaoslib": {"hosts/actionhost.py"},
     "locust": {"hosts/loadhost.py"},
@@ -54,7 +66,9 @@ def test_a_room_imports_only_from_lower_layers(path):
         if room in ALONE:
             assert other == room, f"{room} stands alone, yet imports {name}"
         elif room not in ("__init__", "__main__") and other in LAYER:
-            assert other == room or LAYER[other] < LAYER[room], f"{name_of(path)} imports {name}: not a lower layer"
+            assert other == room or LAYER[other] < LAYER[room], (
+                f"{name_of(path)} imports {name}: not a lower layer"
+            )
         assert other not in ALONE or other == room, f"nobody imports {other}: it is run as a program"
 
 

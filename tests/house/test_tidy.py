@@ -42,7 +42,9 @@ def test_modules_and_functions_stay_small(path):
 def public(node):
     """Public classes and functions, and the public methods of public classes."""
     for child in node.body:
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+        if isinstance(
+            child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and not child.name.startswith("_"):
             yield child
             if isinstance(child, ast.ClassDef):
                 yield from public(child)

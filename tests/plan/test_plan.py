@@ -48,12 +48,20 @@ MISTAKES = [
     ("rto: 30s", "rto: 30", "30 is no duration: expected a number with a unit"),
     ("rate: 50/s", "rate: 50", "50 is no rate"),
     ("objective: 95%", "objective: 95", "95 is no share"),
-    ("measured_by: place-order", "measured_by: place-orders", "no such probe; there are payments-untouched, place-order"),
+    (
+        "measured_by: place-order",
+        "measured_by: place-orders",
+        "no such probe; there are payments-untouched, place-order",
+    ),
     ("slos: [availability, latency]", "slos: [availability, speed]", "'speed': no such SLO"),
     ("loadprofiles/orders.py", "loadprofiles/none.py", "no such file in the project"),
     ("loadprofiles/orders.py", "../orders.py", "expected a path inside the project"),
     ("runbooks/failback.yaml", "runbooks/none.yaml", "no such file in the project"),
-    ("action: gameday.actions.postgres.kill", "action: gameday.actions.postgres.rewind", "no `undo`, and none can be derived"),
+    (
+        "action: gameday.actions.postgres.kill",
+        "action: gameday.actions.postgres.rewind",
+        "no `undo`, and none can be derived",
+    ),
     ("max: 1 of 2", "max: half", "expected something like `1 of 2`"),
     ("bad: above 90%", "bad: most", "expected `slo:` with `bad: above 90%`"),
     ("duration: 5m", "duration: 1m", "longer than the blast radius allows"),
@@ -107,7 +115,9 @@ def test_a_chaos_toolkit_file_is_refused_by_name(project):
         load_plan(write(project, "title: x\nmethod: []\n"))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", "a: b: c", "\t- x", "a: !!python/object:os.system x", "---\na: 1\n---\nb: 2"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", "a: b: c", "\t- x", "a: !!python/object:os.system x", "---\na: 1\n---\nb: 2"]
+)
 def test_what_is_no_plan_is_said_so(project, text):
     with pytest.raises(PlanError):
         load_plan(write(project, text))
@@ -207,7 +217,9 @@ def test_a_fault_gets_its_undo_and_its_read_back_from_the_catalogue():
     assert "watchdog" in fault.survives
 
 
-@pytest.mark.parametrize(("text", "ns"), [("100ms", 10**8), ("1.5s", 15 * 10**8), ("5m", 300 * 10**9), ("1h", 3600 * 10**9)])
+@pytest.mark.parametrize(
+    ("text", "ns"), [("100ms", 10**8), ("1.5s", 15 * 10**8), ("5m", 300 * 10**9), ("1h", 3600 * 10**9)]
+)
 def test_durations(text, ns):
     assert duration_ns(text) == ns
 
