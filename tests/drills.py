@@ -81,7 +81,8 @@ class Run:
         give_up = time.monotonic() + timeout_s
         while not any(is_it(kind, data) for kind, data in self.kinds()):
             assert time.monotonic() < give_up, self.explain()
-            assert self.process.poll() is None or self.kinds(), self.explain()
+            if self.process.poll() is not None and not self.kinds():
+                raise AssertionError(f"the drill did not start: {self.end()}")
             time.sleep(0.005)
 
     def wait_lines(self, count: int, timeout_s: float = 60.0) -> bool:

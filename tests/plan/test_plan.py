@@ -202,8 +202,9 @@ def test_values_are_filled_in_and_the_unknown_ones_named():
     assert needed(plan) == ("lab.url",)
     bound = bind(plan, {"lab.url": 'http://h"x'})
     assert bound.target.identity_url == 'http://h"x/identity'
-    assert json.loads(bound.probes[0].spec)["url"] == 'http://h"x/orders'
-    assert "${run}" in bound.probes[0].spec
+    place = next(p for p in bound.probes if p.name == "place-order")
+    assert json.loads(place.spec)["url"] == 'http://h"x/orders'
+    assert "${run}" in place.spec
     with pytest.raises(TargetAbsent, match="lab.url"):
         bind(plan, {})
 
