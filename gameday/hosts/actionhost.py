@@ -7,7 +7,7 @@ reach the deciding process. The protocol is JSON lines on private copies of stdi
     → {"go": "STEP", "role": "do"|"undo", "token": n}    ← {"token": n, …result…}
 
 Stdout and stdin of user code lead to the log and to nothing. When stdin ends the runner is dead:
-whatever is being *done* stops at once, an *undo* may finish.
+whatever is being *done* stops at once and nothing more is begun, an *undo* may finish.
 """
 
 from __future__ import annotations
@@ -20,21 +20,26 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, cast
 
 from gameday.hosts.clock import boot_ns
-from gameday.hosts.processes import MARKER, kill_all
+from gameday.hosts.processes import MARKER, NAME_PREFIX, kill_all
+from gameday.hosts.words import error_line, one_line
 
 READ_BACK_WAIT_S = 1.0
 READ_BACK_PAUSE_S = 0.02
+MARGIN_S = 0.2
 
 
 class Host:
     """One host: its jobs, and the pipe to the runner."""
 
     def __init__(self, inlet: int, outlet: int) -> None:
-        self._inlet = os.fdopen(inlet, "rb", buffering=0)
+        self._inlet = inlet
         self._outlet = outlet
+        self._pid = os.getpid()
+        self._base = os.environ.get(MARKER, "")
         self._jobs: dict[str, Any] = {}
         self._configuration: dict[str, str] = {}
         self._tolerance: Any = None
@@ -46,40 +51,57 @@ class Host:
     def serve(self) -> None:
         """Take requests until stdin ends."""
         threading.Thread(target=self._read, daemon=True).start()
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._requests or self._ended)
-                if not self._requests:
-                    return
-                request = self._requests.pop(0)
+        while (request := self._next()) is not None:
             if "arm" in request:
                 self._reply(self._arm(request["arm"]))
-            else:
-                self._role = request["role"]
-                reply = self._carry_out(request)
+                continue
+            self._mark(str(request["token"]))
+            reply = self._carry_out(request)
+            self._mark("")
+            with self._wake:
                 self._role = ""
-                self._reply({"token": request["token"], **reply})
+            self._reply({"token": request["token"], **reply})
+
+    def _next(self) -> dict[str, Any] | None:
+        """Return the next request, or None at the end. Its role counts from here on."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._requests or self._ended)
+            if self._ended:
+                return None
+            request = self._requests.pop(0)
+            self._role = request.get("role", "")
+            return request
 
     def _read(self) -> None:
         buffer = b""
-        while data := self._inlet.read(65536):
-            buffer += data
-            *lines, buffer = buffer.split(b"\n")
+        while data := os.read(self._inlet, 65536):
+            *lines, buffer = (buffer + data).split(b"\n")
             with self._wake:
                 self._requests.extend(json.loads(line) for line in lines)
                 self._wake.notify()
-        if self._role == "do":
-            kill_all(os.getsid(0), os.environ.get(MARKER, ""))
-            os._exit(1)
         with self._wake:
             self._ended = True
+            role = self._role
             self._wake.notify()
+        if role not in ("", "undo"):
+            kill_all(self._pid, self._base, os.environ.get(MARKER, ""))
+            os._exit(1)
+
+    def _mark(self, token: str) -> None:
+        """Name what runs now, for the environment of its children and for whoever has to kill it."""
+        os.environ[MARKER] = f"{self._base}.{token}" if token else self._base
+        try:
+            Path("/proc/self/comm").write_text(f"{NAME_PREFIX}{token or 'idle'}", encoding="ascii")
+        except OSError:
+            return  # Only a help for a killer that knows nothing else.
 
     def _reply(self, reply: dict[str, Any]) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)  # User code forked and returned twice; only the host itself may speak.
         try:
             os.write(self._outlet, json.dumps(reply).encode() + b"\n")
         except OSError:
-            return  # The runner is dead; the end of stdin says so too.
+            os._exit(1)  # A host that cannot answer must not look alive.
 
     def _arm(self, asked: dict[str, Any]) -> dict[str, Any]:
         self._configuration = asked["configuration"]
@@ -87,101 +109,186 @@ class Host:
         self._tolerance = asked.get("tolerance")
         for name, job in self._jobs.items():
             for key in ("activity", "in_place"):
-                if job[key] is None:
-                    continue
-                reason = why_not(job[key])
+                reason = why_not(job[key]) if job[key] is not None else ""
                 if reason:
-                    return {"refused": f"{name}: {reason}"}
+                    part = " (its in_place)" if key == "in_place" else ""
+                    return {"refused": f"{name}{part}: {reason}"}
         return {"armed": True}
 
     def _carry_out(self, request: dict[str, Any]) -> dict[str, Any]:
         job = self._jobs[f"{request['go']}/{request['role']}"]
-        began_ns = boot_ns()
+        began_ns, began_s = boot_ns(), time.monotonic()
+        if request["role"] == "read":
+            return {"began": began_ns, "read_back": None, **self._sample(job["activity"])}
         error = ""
-        value: object = None
         try:
-            value = run(job["activity"], self._configuration)
+            failed(job["activity"], run(job["activity"], self._configuration))
         except BaseException as raised:  # noqa: BLE001 - user code may raise anything, SystemExit too
-            error = _one_line(raised)
+            error = error_line(raised)
+            if job["activity"]["provider"]["type"] == "process":
+                kill_all(0, os.environ[MARKER])  # chaoslib ends only the child itself, not its children.
         reply: dict[str, Any] = {"began": began_ns, "error": error, "in_place": None, "read_back": None}
-        if request["role"] == "read" and not error:
-            return reply | self._judge(value)
         if job["in_place"] is not None:
             wanted = request["role"] == "do"
-            wait_s = READ_BACK_WAIT_S if wanted else request["read_back_s"]
+            left_s = request["timeout_s"] - (time.monotonic() - began_s) - MARGIN_S
+            wait_s = READ_BACK_WAIT_S if wanted else max(left_s, 0.0)
             reply |= self._read_back(job["in_place"], wanted=wanted, wait_s=wait_s)
         return reply
 
-    def _judge(self, value: object) -> dict[str, Any]:
-        """A value that cannot be compared was not read: neither good nor bad."""
+    def _sample(self, activity: dict[str, Any]) -> dict[str, Any]:
+        """Read a probe and judge it: held, not held, or (an error) not read at all.
+
+        A probe that raises ActivityFailed on purpose says that the target failed; anything else it
+        raises is its own trouble. A value that cannot be compared was not read either.
+        """
+        from chaoslib.exceptions import ActivityFailed  # noqa: PLC0415 - only here
+
+        try:
+            value = run(activity, self._configuration)
+        except BaseException as raised:  # noqa: BLE001 - user code may raise anything
+            cause = raised.__context__ if isinstance(raised, ActivityFailed) else raised
+            by_target = cause is None or isinstance(cause, ActivityFailed)
+            if activity["provider"]["type"] != "python":
+                by_target = isinstance(raised, ActivityFailed)
+            text = error_line(raised)
+            if by_target:
+                return {"in_place": False, "error": "", "read_back_error": text}
+            return {"in_place": None, "error": text}
         try:
             held = within(self._tolerance, value)
         except BaseException as raised:  # noqa: BLE001 - NaN and None raise all sorts in there
-            return {"error": f"{value!r:.100} cannot be compared: {_one_line(raised)}"}
-        return {"in_place": held, "error": "", "read_back_error": "" if held else f"value {value!r:.100}"}
+            return {"in_place": None, "error": f"{shown(value)} cannot be compared: {error_line(raised)}"}
+        if held is None:
+            return {"in_place": None, "error": f"{shown(value)} cannot be compared"}
+        return {"in_place": held, "error": "", "read_back_error": "" if held else f"value {shown(value)}"}
 
     def _read_back(self, probe: dict[str, Any], *, wanted: bool, wait_s: float) -> dict[str, Any]:
         """Read the fault back until it is as wanted, or the time is up."""
         give_up_s = time.monotonic() + wait_s
         while True:
             try:
-                found: bool | None = bool(run(probe, self._configuration))
+                found: bool | None = truth(probe, run(probe, self._configuration))
                 error = ""
             except BaseException as raised:  # noqa: BLE001 - as above
-                found, error = None, _one_line(raised)
+                found, error = None, f"it could not be read back: {error_line(raised)}"
             at_ns = boot_ns()
             if found is wanted or time.monotonic() >= give_up_s:
                 return {"in_place": found, "read_back": at_ns, "read_back_error": error}
             time.sleep(READ_BACK_PAUSE_S)
 
 
-def within(tolerance: object, value: object) -> bool:
-    """Tell whether a probe's value is within a Chaos Toolkit tolerance.
+def within(tolerance: object, value: object) -> bool | None:
+    """Tell whether a probe's value is within a Chaos Toolkit tolerance; None when nothing was read.
 
     Raises:
         Exception: chaoslib raises many kinds for values it did not expect (None, NaN, wrong types).
     """
     from chaoslib.hypothesis import within_tolerance  # noqa: PLC0415 - only probes need it
 
+    if value is None or value != value:  # noqa: PLR0124 - NaN: the monitoring had no data
+        return None
     return bool(within_tolerance(tolerance, value))
 
 
-def _one_line(raised: BaseException) -> str:
-    text = " ".join(str(raised).split()) or type(raised).__name__
-    return text[:500]
+def shown(value: object) -> str:
+    """Return a value as it may stand in a record."""
+    try:
+        return one_line(repr(value), 100)
+    except Exception:  # noqa: BLE001 - a foreign repr may fail
+        return type(value).__name__
+
+
+def failed(activity: dict[str, Any], value: object) -> None:
+    """Take a provider's value for what it says: Chaos Toolkit calls a program's exit 1 a success.
+
+    Raises:
+        OSError: A program ended with anything but 0, or an HTTP answer was 4xx or 5xx.
+    """
+    kind = activity["provider"]["type"]
+    if not isinstance(value, dict) or kind == "python":
+        return
+    status = value.get("status")
+    if kind == "process" and status != 0:
+        raise OSError(f"exit {status}: {one_line(str(value.get('stderr') or value.get('stdout')), 200)}")
+    if kind == "http" and isinstance(status, int) and status >= 400:
+        raise OSError(f"HTTP {status}")
+
+
+def truth(activity: dict[str, Any], value: object) -> bool:
+    """Return what a read-back says. None is no answer, and neither is a text: "false" is true.
+
+    Raises:
+        ValueError: It says neither yes nor no.
+    """
+    if isinstance(value, dict) and activity["provider"]["type"] == "process":
+        value = {0: True, 1: False}.get(value.get("status", -1))
+    elif isinstance(value, dict) and activity["provider"]["type"] == "http":
+        status, body = value.get("status", 0), value.get("body")
+        found = {404: False, 410: False}.get(status, True if 200 <= status < 300 else None)
+        value = body if found and isinstance(body, bool) else found
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{shown(value)} is neither true nor false")
 
 
 def why_not(activity: dict[str, Any]) -> str:
     """Return why an activity cannot be run, or nothing. Imports its module."""
+    from chaoslib.activity import ensure_activity_is_valid  # noqa: PLC0415 - paid in `main`
+
     provider = activity["provider"]
-    if provider.get("type") != "python":
-        return ""
     try:
-        module = importlib.import_module(provider["module"])
+        if provider.get("type") == "python":
+            return _why_not_python(provider)
+        ensure_activity_is_valid(activity)
+    except BaseException as raised:  # noqa: BLE001 - importing runs user code; wrong shapes raise all sorts
+        return error_line(raised)
+    return ""
+
+
+def _why_not_python(provider: dict[str, Any]) -> str:
+    name, func = str(provider.get("module")), str(provider.get("func"))
+    try:
+        module = importlib.import_module(name)
     except BaseException as raised:  # noqa: BLE001 - importing runs user code
-        return f"module {provider['module']!r} cannot be imported: {_one_line(raised)}"
-    function = getattr(module, provider["func"], None)
-    if function is None:
-        return f"module {provider['module']!r} has no function {provider['func']!r}"
+        return f"module {name!r} cannot be imported: {error_line(raised)}"
+    function = getattr(module, func, None)
+    if not callable(function):
+        return f"module {name!r} has no function {func!r}"
     arguments = dict(provider.get("arguments") or {})
-    known = inspect.signature(function).parameters
-    arguments |= {name: {} for name in ("configuration", "secrets") if name in known}
+    signature = inspect.signature(function)
+    arguments |= {key: {} for key in ("configuration", "secrets") if key in signature.parameters}
     try:
-        inspect.signature(function).bind(**arguments)
+        signature.bind(**arguments)
     except TypeError as raised:
-        return f"{provider['module']}.{provider['func']}: {raised}"
+        return f"{name}.{func}: {raised}"
     return ""
 
 
 def run(activity: dict[str, Any], configuration: dict[str, str]) -> object:
     """Run one activity through Chaos Toolkit and return its value.
 
+    Names in it were bound long ago, so chaoslib must find nothing to substitute: `$` stands for
+    itself. Only Python functions get the configuration.
+
     Raises:
         ActivityFailed: As chaoslib has it; user code may raise anything else.
     """
     from chaoslib.activity import run_activity  # noqa: PLC0415 - not before it is needed
 
-    return cast("object", run_activity(activity, configuration, {}))
+    provider = activity["provider"]
+    if provider["type"] != "python":
+        return cast("object", run_activity(activity, {}, {}))
+    arguments = dict(provider.get("arguments") or {})
+    provider = provider | {"arguments": _literal(arguments) if configuration else arguments}
+    return cast("object", run_activity(activity | {"provider": provider}, configuration, {}))
+
+
+def _literal(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.replace("$", "$$")
+    if isinstance(data, dict):
+        return {key: _literal(value) for key, value in data.items()}
+    return [_literal(item) for item in data] if isinstance(data, list) else data
 
 
 def main() -> None:
@@ -194,7 +301,11 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - the project's own actions live beside its plans
     import chaoslib.activity  # noqa: F401, PLC0415 - paid now, while nothing waits for it
 
-    Host(inlet, outlet).serve()
+    host = Host(inlet, outlet)
+    host.serve()
+    # Not `sys.exit`: threads and exit handlers of user code must not keep a host alive.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ class LoadHost:
             self.close()
             raise Refused(
                 f"load profile {self._load.profile}: {self._refused}",
-                todo=f"Try it alone: locust -f {self._load.profile}. Its output is in {self._folder}/locust.log.",
+                todo=f"Try it alone: locust -f {self._load.profile}. "
+                f"Its output is in {self._folder}/locust.log.",
             )
 
     def _spawn(self, inlet: int, outlet: int) -> None:

@@ -67,7 +67,7 @@ class LoadHost:
         if self._gate is None:
             return
         gate = self._gate
-        cls.wait_time = lambda user: gate.wait(user)
+        cls.wait_time = _waits_at(gate)
         began = cls.on_start
 
         def on_start(user: Any) -> None:
@@ -76,7 +76,7 @@ class LoadHost:
 
         cls.on_start = on_start
 
-    def _on_request(self, response_time: float | None, exception: Any, context: Any, **more: Any) -> None:
+    def _on_request(self, response_time: float | None, exception: Any, **more: Any) -> None:
         import gevent  # noqa: PLC0415 - cached, a dict look-up
 
         latency_s = (response_time or 0.0) / 1000
@@ -173,6 +173,15 @@ def _default_timeout(cls: Any) -> None:
     cls._gameday_timeout = True
 
 
+def _waits_at(gate: Any) -> Any:
+    """Return a `wait_time` method: a bound method would be called without its user."""
+
+    def wait_time(user: Any) -> float:
+        return float(gate.wait(user))
+
+    return wait_time
+
+
 def _user_of(greenlet: Any) -> Any:
     """Return the Locust user that runs in a greenlet, and remember it there."""
     args = getattr(greenlet, "args", ())
@@ -215,10 +224,10 @@ def main() -> None:
     from locust import events, runners  # noqa: PLC0415
 
     host = LoadHost(config, commands, stream)
-    events.init.add_listener(host.attach)
+    events.init.add_listener(host.attach)  # type: ignore[no-untyped-call]
     _hold_back(runners.LocalRunner)
     try:
-        locust.main.main()
+        locust.main.main()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
         if host._environment is None:
             host.refuse(

@@ -1,7 +1,8 @@
 """The runner's side of an action host: spawn it, arm it, send it off, kill it with all it started.
 
-Nothing here waits for a host except `wait_armed`. Each `go` is answered by exactly one event in the
-inbox, whatever becomes of the host: when it dies without a word, the effect is indeterminate.
+Nothing here waits for a host except `wait_armed` and `close`. Each `go` is answered by exactly one
+event in the inbox, whatever becomes of the host: when it dies without a word, the effect is
+indeterminate. A host that was killed is replaced by a new one at the next `go`.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gameday.errors import HostLost, Refused
-from gameday.history.events import Effect, StepEnded, UndoEnded
-from gameday.hosts.clock import RunClock
+from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
+from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.processes import MARKER, kill_all, send, start_ticks
+from gameday.hosts.processes import MARKER, end_all, kill_all, send
+from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Activity
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a host may be asked to do: a step's action or its undo, and how to read it back."""
+    """What a host may be asked to do: a step's action or its undo, and how to read it back.
+
+    Role `read` is a probe: its value is judged by the host's tolerance.
+    """
 
     step: str
     role: str
@@ -61,48 +66,22 @@ class ActionHost:
         self._cwd = cwd
         self._tolerance = tolerance
         self._lock = threading.Lock()
-        self._going: dict[int, Job] = {}
+        self._going: dict[int, tuple[HostProcess, Job]] = {}
         self._token = 0
-        self._closed = False
-        self._spawn()
+        try:
+            self._now = self._spawn()
+        except OSError as error:
+            raise Refused(f"host {name} cannot be started: {error}", todo="Nothing was injected.") from error
 
     @property
     def pid(self) -> int:
         """The process id of the host, which leads a session of its own."""
-        return self._process.pid
+        return self._now.pid
 
     @property
     def start_ticks(self) -> int:
         """When the host started, in clock ticks since boot."""
-        return start_ticks(self.pid) or 0
-
-    def _spawn(self) -> None:
-        self._armed = threading.Event()
-        self._refused = ""
-        self._marker = secrets.token_hex(8)
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gameday.hosts.actionhost"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            cwd=self._cwd,
-            env={**os.environ, MARKER: self._marker},
-        )
-        os.close(log)
-        jobs = {
-            f"{job.step}/{job.role}": {
-                "activity": _as_activity(job.activity, "action"),
-                "in_place": _as_activity(job.in_place, "probe") if job.in_place else None,
-            }
-            for job in self._jobs.values()
-        }
-        arm = {"jobs": jobs, "configuration": self._configuration, "tolerance": self._tolerance}
-        self._write({"arm": arm})
-        threading.Thread(
-            target=self._listen, args=(self._process, self._armed), name=f"host-{self.name}", daemon=True
-        ).start()
+        return self._now.start_ticks
 
     def wait_armed(self, timeout_s: float) -> None:
         """Wait until the host has imported and checked everything that it may have to do.
@@ -110,125 +89,174 @@ class ActionHost:
         Raises:
             Refused: It cannot, or did not within `timeout_s`.
         """
-        if not self._armed.wait(timeout_s):
+        host = self._now
+        if not host.armed.wait(timeout_s):
             raise Refused(f"host {self.name} was not ready within {timeout_s:g} s", todo=f"Read {self._log}.")
-        if self._refused:
-            raise Refused(f"host {self.name} cannot be armed: {self._refused}", todo="Nothing was injected.")
+        if host.refused:
+            raise Refused(f"host {self.name} cannot be armed: {host.refused}", todo="Nothing was injected.")
 
     def go(self, step: str, role: str) -> None:
-        """Start a step's action or undo. The answer comes through the inbox."""
+        """Start a step's action or undo. The answer comes through the inbox, always."""
         job = self._jobs[step, role]
-        if self._process.poll() is not None:
-            self._spawn()
-        with self._lock:
-            self._token += 1
-            token = self._token
-            self._going[token] = job
-        read_back_s = job.activity.timeout_ns / NS
-        if not self._write({"go": step, "role": role, "token": token, "read_back_s": read_back_s}):
-            self._lost("it could not be reached")
+        self._token += 1
+        try:
+            host = self._enter(self._token, job)
+        except OSError as error:
+            self._post_lost(job, f"no host could be started: {error.strerror}")
+            return
+        timeout_s = job.activity.timeout_ns / NS
+        if not host.write({"go": step, "role": role, "token": self._token, "timeout_s": timeout_s}):
+            self._lost(host, "the host could not be reached")
 
     def kill(self, grace_ns: int) -> None:
         """SIGTERM the host's group, and SIGKILL all it started after the grace. Never waits."""
-        process, marker = self._process, self._marker
-        threading.Thread(
-            target=_kill, args=(process, marker, grace_ns / NS), name=f"kill-{self.name}", daemon=True
-        ).start()
+        host = self._now
+        host.is_doomed = True
+        thread = threading.Thread(
+            target=end_all,
+            args=(host.pid, *self._markers(host)),
+            kwargs={"grace_s": grace_ns / NS},
+            name=f"kill-{self.name}",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # No more threads: then without grace, from here.
+            send(-host.pid, signal.SIGKILL)
+
+    def respawn(self) -> None:
+        """Replace the host by a new one, armed ahead of its next `go`. The old one is killed.
+
+        Raises:
+            OSError: No process can be started.
+        """
+        if not self._now.is_doomed:
+            self.kill(0)
+        with self._lock:
+            self._renew()
 
     def close(self) -> None:
-        """End the host and what it left behind."""
-        self._closed = True
-        try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            self._process.wait(0.5)
-        except (OSError, subprocess.TimeoutExpired):
-            pass
-        _kill(self._process, self._marker, 0.0)
+        """End the host. What an ended activity left running in a session of its own stays.
 
-    def _write(self, message: dict[str, Any]) -> bool:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            return False
-        return True
+        That may be a service which an undo has just started again. An activity that still runs is
+        cut off with everything it started.
+        """
+        host = self._now
+        host.is_doomed = True
+        markers = self._markers(host)
+        host.close(0.5 if len(markers) == 1 else 0.0)
+        kill_all(host.pid, *(markers if len(markers) > 1 else ()))
 
-    def _listen(self, process: subprocess.Popen[bytes], armed: threading.Event) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                reply = json.loads(line)
-            except ValueError:
-                continue
-            if "armed" in reply or "refused" in reply:
-                self._refused = reply.get("refused", "")
-                armed.set()
-            elif "token" in reply:
-                self._answer(reply)
-        code = process.wait()
-        if not armed.is_set():
-            self._refused = f"it ended with {code} before it was ready; read {self._log}"
-            armed.set()
-        if process is self._process:
-            self._lost(f"the host ended with {code} before it replied")
-
-    def _lost(self, detail: str) -> None:
+    def _enter(self, token: int, job: Job) -> HostProcess:
+        """Book a `go` on a host that lives, so that its end is bound to answer it."""
         with self._lock:
-            going, self._going = list(self._going.values()), {}
-        for job in going:
-            self._post(job, HostLost(detail))
+            if self._now.is_doomed or self._now.has_ended:
+                self._renew()
+            self._going[token] = (self._now, job)
+            return self._now
 
-    def _answer(self, reply: dict[str, Any]) -> None:
+    def _renew(self) -> None:
+        self._now = self._spawn()
+        started = HostStarted(self.name, "action", self.pid, self.start_ticks, boot_id())
+        self._inbox.put((self._clock.now_ns(), started))
+
+    def _markers(self, host: HostProcess) -> tuple[str, ...]:
         with self._lock:
-            job = self._going.pop(int(reply["token"]), None)
-        if job is None:
-            return
-        read_back_ns = self._run_ns(reply.get("read_back"))
-        detail = "; ".join(text for text in (reply["error"], reply.get("read_back_error", "")) if text)
-        at_ns = self._clock.now_ns()
-        if job.role == "undo":
-            undone = reply["in_place"] is False if job.in_place else not reply["error"]
-            self._inbox.put((at_ns, UndoEnded(job.step, undone, detail, read_back_ns)))
-            return
-        effect = _effect(reply, has_read_back=job.in_place is not None)
-        began_ns = self._run_ns(reply["began"])
-        ended = StepEnded(job.step, effect, reply["in_place"], detail, began_ns, read_back_ns)
-        self._inbox.put((at_ns, ended))
+            tokens = [token for token, (where, _) in self._going.items() if where is host]
+        return (host.marker, *(f"{host.marker}.{token}" for token in tokens))
 
-    def _run_ns(self, boot_ns: int | None) -> int | None:
-        return None if boot_ns is None else boot_ns - self._clock.origin_boot_ns
+    def _spawn(self) -> HostProcess:
+        marker = secrets.token_hex(8)
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gameday.hosts.actionhost"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._cwd,
+                env={**os.environ, MARKER: marker},
+                bufsize=0,
+            )
+        finally:
+            os.close(log)
+        host = HostProcess(process, marker, self.name, on_reply=self._answer, on_end=self._lost)
+        jobs = {
+            f"{job.step}/{job.role}": {
+                "activity": _as_activity(job.activity, "probe" if job.role == "read" else "action"),
+                "in_place": _as_activity(job.in_place, "probe") if job.in_place else None,
+            }
+            for job in self._jobs.values()
+        }
+        host.write(
+            {"arm": {"jobs": jobs, "configuration": self._configuration, "tolerance": self._tolerance}}
+        )
+        return host
 
-    def _post(self, job: Job, lost: HostLost) -> None:
+    def _lost(self, host: HostProcess, detail: str) -> None:
+        with self._lock:
+            host.has_ended = True
+            tokens = [token for token, (where, _) in self._going.items() if where is host]
+            jobs = [self._going.pop(token)[1] for token in tokens]
+        for job in jobs:
+            self._post_lost(job, detail)
+
+    def _post_lost(self, job: Job, detail: str) -> None:
+        text = str(HostLost(detail))
         event: StepEnded | UndoEnded
         if job.role == "undo":
-            event = UndoEnded(job.step, undone=False, detail=str(lost))
+            event = UndoEnded(job.step, undone=False, detail=text)
         else:
-            event = StepEnded(job.step, Effect.INDETERMINATE, detail=str(lost))
+            event = StepEnded(job.step, Effect.INDETERMINATE, detail=text)
         self._inbox.put((self._clock.now_ns(), event))
 
+    def _answer(self, host: HostProcess, reply: dict[str, Any]) -> None:
+        with self._lock:
+            entry = self._going.get(reply["token"])
+            if entry is None or entry[0] is not host:
+                return
+            del self._going[reply["token"]]
+        job = entry[1]
+        event = _undo_ended(job, reply) if job.role == "undo" else _step_ended(job, reply)
+        self._inbox.put((self._clock.now_ns(), self._on_run_clock(event)))
 
-def _effect(reply: dict[str, Any], *, has_read_back: bool) -> Effect:
+    def _on_run_clock(self, event: StepEnded | UndoEnded) -> StepEnded | UndoEnded:
+        def run_ns(boot_ns: int | None) -> int | None:
+            return None if boot_ns is None else boot_ns - self._clock.origin_boot_ns
+
+        read_back_ns = run_ns(event.read_back_ns)
+        if isinstance(event, UndoEnded):
+            return UndoEnded(event.step, event.undone, event.detail, read_back_ns)
+        return StepEnded(
+            event.step, event.effect, event.in_place, event.detail, run_ns(event.began_ns), read_back_ns
+        )
+
+
+def _undo_ended(job: Job, reply: dict[str, Any]) -> UndoEnded:
+    """Whether it is undone is for the read-back to say; without one, for the undo itself."""
+    undone = reply["in_place"] is False if job.in_place else not reply["error"]
+    still = "it is still in place" if reply["in_place"] else ""
+    return UndoEnded(job.step, undone, _detail(reply, still), reply["read_back"])
+
+
+def _step_ended(job: Job, reply: dict[str, Any]) -> StepEnded:
     """An action that raised may have had its effect all the same; its read-back decides."""
-    if not reply["error"]:
-        return Effect.HAPPENED
-    if not has_read_back or reply["in_place"] is None:
-        return Effect.INDETERMINATE
-    return Effect.HAPPENED if reply["in_place"] else Effect.DID_NOT_HAPPEN
+    effect = Effect.HAPPENED
+    if reply["error"]:
+        by_read_back = {True: Effect.HAPPENED, False: Effect.DID_NOT_HAPPEN, None: Effect.INDETERMINATE}
+        effect = by_read_back[reply["in_place"] if job.in_place else None]
+    return StepEnded(job.step, effect, reply["in_place"], _detail(reply), reply["began"], reply["read_back"])
+
+
+def _detail(reply: dict[str, Any], more: str = "") -> str:
+    parts = (reply["error"], reply.get("read_back_error", ""), more)
+    return one_line("; ".join(part for part in parts if part))
 
 
 def _as_activity(activity: Activity, kind: str) -> dict[str, Any]:
     provider = json.loads(activity.provider)
     if provider.get("type") in ("process", "http"):
         provider.setdefault("timeout", activity.timeout_ns / NS)
-    return {"type": kind, "name": activity.name, "provider": provider}
-
-
-def _kill(process: subprocess.Popen[bytes], marker: str, grace_s: float) -> None:
-    if grace_s > 0 and process.poll() is None:
-        send(-process.pid, signal.SIGTERM)
-        give_up_s = time.monotonic() + grace_s
-        while process.poll() is None and time.monotonic() < give_up_s:
-            time.sleep(0.002)
-    kill_all(process.pid, marker)
+    whole = {"type": kind, "name": activity.name, "provider": provider}
+    return whole | {"tolerance": True} if kind == "probe" else whole
