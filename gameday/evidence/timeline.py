@@ -1,276 +1,319 @@
-"""The timeline of a run as one SVG: phases, faults, steps, probes and load on a single time axis."""
+"""The two figures of a report: the whole run on one time axis, and the disruption seen closer.
+
+Top to bottom: phases, the time out of service, faults, steps (a lane each), undos, what each probe
+read, and the load. Behind everything the time a fault was in place is shaded lightly, the time out
+of service more strongly, so the eye can follow either down through all the lanes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from html import escape
+from gameday.checkers.data import reconcile, writes_of
+from gameday.evidence import charts
+from gameday.evidence.account import Account, Outage, StepRun
+from gameday.evidence.figure import LANE, LETTER, Canvas, Figure
+from gameday.evidence.series import Stretch, Window, load_points, stretches, whole_run
+from gameday.evidence.words import WHY_UNDONE, at, span
+from gameday.history.events import LedgerMark, Phase, Reading
+from gameday.plan.model import Probe, StepKind
 
-from gameday.checkers.findings import Findings
-from gameday.evidence.series import COLUMNS, LoadPoint, load_points, span_ns, strips
-from gameday.history.events import (
-    Halted,
-    Phase,
-    PhaseChanged,
-    StepEnded,
-    StepStarted,
-    UndoEnded,
-    UndoStarted,
-)
-from gameday.history.record import Trace
-from gameday.plan.model import Plan, StepKind
-
-WIDTH, LEFT, RIGHT = 1000, 190, 16
-LANE, CHART = 18, 90
-_SEGMENTS = (
-    ("detect_ns", "detect"),
-    ("decide_ns", "decide"),
-    ("fail_over_ns", "fail over"),
-    ("come_up_ns", "come up"),
-)
+STEP_LANES_MAX = 40
+READINGS_MAX = 400
+Read = dict[str, list[Stretch]]
 
 
-@dataclass(slots=True)
-class Drawing:
-    """SVG parts, and how far down the page we are."""
+def timeline(account: Account, read: Read) -> Figure:
+    """Return the figure of the whole run."""
+    canvas = Canvas(whole_run(account.view.trace))
+    canvas.y += 2
+    top = canvas.y
+    _phases(canvas, account)
+    for outage in account.outages:
+        _outage(canvas, outage)
+    _faults(canvas, account)
+    _halt_lane(canvas, account)
+    _steps(canvas, account)
+    _undos(canvas, account)
+    _probes(canvas, account.view.plan.probes, read)
+    _load(canvas, account)
+    _shades(canvas, account, top)
+    _halt(canvas, account, top)
+    canvas.axis()
+    return canvas.finish("Timeline of the whole run")
 
-    end_ns: int
-    y: int = 8
-    parts: list[str] = field(default_factory=list)
 
-    def x(self, at_ns: float) -> float:
-        """Return the horizontal place of an instant."""
-        share = min(max(at_ns / self.end_ns, 0.0), 1.0)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+def closeup(account: Account, read: Read) -> Figure | None:
+    """Return the figure of the disruption alone; None when there was none, or it fills the run."""
+    outage = next((o for o in account.outages if o.recovered is not None), None)
+    if outage is None or outage.recovered is None:
+        return None
+    low, high = outage.onset[0], outage.recovered[1]
+    margin = max((high - low) // 2, 100_000_000)
+    run = whole_run(account.view.trace)
+    window = Window(max(low - margin, 0), min(high + margin, run.end_ns))
+    if window.span_ns * 5 > run.span_ns * 4:
+        return None
+    canvas = Canvas(window)
+    top = canvas.y
+    _parts(canvas, outage)
+    _bounds(canvas, outage)
+    _faults(canvas, account)
+    _steps(canvas, account)
+    name = outage.finding.name.partition(" ")[2]
+    objective = next((o for o in account.view.plan.objectives if o.service == name), None)
+    probes = [p for p in account.view.plan.probes if objective and p.name == objective.measured_by]
+    for probe in probes:
+        _readings(canvas, probe.name, read[probe.name], probe.every_ns)
+    _writes(canvas, account)
+    _load(canvas, account)
+    _shades(canvas, account, top)
+    canvas.axis()
+    return canvas.finish("The disruption, closer")
 
-    def text(self, x: float, y: float, words: str, kind: str = "label", anchor: str = "start") -> None:
-        """Write words; they are escaped here."""
-        self.parts.append(
-            f'<text x="{x}" y="{y}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'
+
+def _phases(canvas: Canvas, account: Account) -> None:
+    canvas.lane("phase")
+    begun_ns, phase = 0, Phase.ARMING
+    entered = [(at_ns, event.phase) for at_ns, _, event in account.view.phases]
+    for at_ns, following in [*entered, (canvas.window.end_ns, Phase.FINISHED)]:
+        if phase is not Phase.FINISHED and at_ns > begun_ns:
+            title = f"{phase}: {span(at_ns - begun_ns)}"
+            canvas.box(begun_ns, at_ns, f"phase p-{phase}", title, top=0, height=15)
+            if canvas.x(at_ns) - canvas.x(begun_ns) > LETTER * len(phase) + 10:
+                canvas.text(canvas.x(begun_ns) + 5, canvas.y + 11.5, str(phase))
+        begun_ns, phase = at_ns, following
+    canvas.y += LANE + 5
+
+
+def _outage(canvas: Canvas, outage: Outage) -> None:
+    canvas.lane("out of service")
+    end_ns = outage.recovered[1] if outage.recovered else canvas.window.end_ns
+    canvas.box(outage.onset[0], end_ns, "outage", f"{outage.finding.name}: {outage.finding.observed}")
+    canvas.beside(outage.onset[0], end_ns, f"{outage.finding.name}: {outage.finding.observed}", "label")
+    canvas.y += LANE
+
+
+def _parts(canvas: Canvas, outage: Outage) -> None:
+    """Draw detect, decide, fail over and come up, which sum to the upper end of the RTA."""
+    canvas.lane("parts of the RTA")
+    assert outage.recovered is not None
+    begun_ns = outage.onset[0]
+    small = []
+    for number, (name, length_ns) in enumerate(outage.parts):
+        words = f"{name} {span(length_ns)}"
+        canvas.box(begun_ns, begun_ns + length_ns, f"seg s{number}", words, height=14)
+        x, end = canvas.x(begun_ns), canvas.x(begun_ns + length_ns)
+        if end - x > LETTER * len(words) + 8:
+            canvas.text((x + end) / 2, canvas.y + 13, words, "on-seg", "middle")
+        else:
+            small.append(words)
+        begun_ns += length_ns
+    if not outage.parts:
+        canvas.box(outage.onset[0], outage.recovered[1], "outage", outage.finding.observed, height=14)
+    if small:
+        canvas.beside(outage.onset[0], outage.recovered[1], ", ".join(small))
+    canvas.y += LANE + 3
+
+
+def _bounds(canvas: Canvas, outage: Outage) -> None:
+    """Draw what is not known: within these two stretches lie the true onset and the true recovery."""
+    assert outage.recovered is not None
+    canvas.lane("known to within")
+    for name, (low, high) in (("onset", outage.onset), ("recovery", outage.recovered)):
+        canvas.box(low, high, "unsure", f"{name} between {at(low)} and {at(high)}: {span(high - low)}")
+    gap = canvas.x(outage.recovered[0]) - canvas.x(outage.onset[1])
+    words = f"RTA {outage.finding.observed}"
+    if gap > LETTER * len(words) + 8:
+        middle = (canvas.x(outage.recovered[0]) + canvas.x(outage.onset[1])) / 2
+        canvas.text(middle, canvas.y + 12, words, "label", "middle")
+    canvas.beside(outage.recovered[0], outage.recovered[1], f"recovery, to within {span(_width(outage))}")
+    canvas.y += LANE + 4
+
+
+def _width(outage: Outage) -> int:
+    assert outage.recovered is not None
+    return outage.recovered[1] - outage.recovered[0]
+
+
+def _faults(canvas: Canvas, account: Account) -> None:
+    for number, fault in enumerate(account.faults):
+        if number == 0:
+            canvas.lane("faults")
+        end_ns = canvas.window.end_ns if fault.gone_ns is None else fault.gone_ns
+        long = (
+            "never read back as gone"
+            if fault.gone_ns is None
+            else f"in place for {span(end_ns - fault.start_ns)}"
         )
+        if end_ns < canvas.window.start_ns or fault.start_ns > canvas.window.end_ns:
+            continue
+        canvas.box(fault.start_ns, end_ns, "fault", f"{fault.step.name}: {long}")
+        canvas.beside(fault.start_ns, end_ns, f"{fault.step.name}, {long}", "label")
+        canvas.y += LANE
 
-    def bar(self, from_ns: float, to_ns: float, kind: str, title: str, height: int = 12) -> None:
-        """Draw one bar in the current lane, with a title for those who point at it."""
-        x = self.x(from_ns)
-        width = max(self.x(to_ns) - x, 2.0)
-        self.parts.append(
-            f'<rect x="{x}" y="{self.y + 3}" width="{round(width, 1)}" height="{height}" class="{kind}">'
-            f"<title>{escape(title)}</title></rect>"
+
+def _steps(canvas: Canvas, account: Account) -> None:
+    inside = [
+        run
+        for run in account.steps
+        if run.start_ns <= canvas.window.end_ns
+        and (run.end_ns is None or run.end_ns >= canvas.window.start_ns)
+        and run.step.kind != "fault"
+    ]
+    if len(inside) > STEP_LANES_MAX:
+        _steps_together(canvas, inside)
+        return
+    heading = None
+    for run in inside:
+        mine = _heading(run)
+        if mine != heading:
+            canvas.lane(mine)
+            heading = mine
+        _step(canvas, run)
+        canvas.beside(run.start_ns, _end(canvas, run), _step_words(run))
+        canvas.y += LANE - 2
+    canvas.y += 2
+
+
+def _steps_together(canvas: Canvas, runs: list[StepRun]) -> None:
+    """Too many for a lane each: one lane a runbook, names where one points."""
+    for heading in dict.fromkeys(_heading(run) for run in runs):
+        canvas.lane(heading)
+        for run in runs:
+            if _heading(run) == heading:
+                _step(canvas, run)
+        canvas.y += LANE
+
+
+def _step(canvas: Canvas, run: StepRun) -> None:
+    effect = str(run.ended.effect) if run.ended else "no reply"
+    kind = f"step k-{run.step.kind} e-{effect.replace(' ', '-')}"
+    canvas.box(run.start_ns, _end(canvas, run), kind, _step_words(run), height=10)
+
+
+def _step_words(run: StepRun) -> str:
+    if run.end_ns is None:
+        return f"{run.step.name}: never reported"
+    effect = str(run.ended.effect if run.ended else "").replace("_", " ")
+    if run.step.kind is StepKind.HOLD and effect == "indeterminate":
+        effect = "cut short"
+    fate = "" if effect == "happened" else f", {effect}"
+    return f"{run.step.name} {span(run.end_ns - run.start_ns)}{fate}"
+
+
+def _end(canvas: Canvas, run: StepRun) -> int:
+    return canvas.window.end_ns if run.end_ns is None else run.end_ns
+
+
+def _heading(run: StepRun) -> str:
+    return run.step.runbook.rpartition("/")[2].rpartition(".")[0] if run.step.runbook else "steps"
+
+
+def _undos(canvas: Canvas, account: Account) -> None:
+    for number, undo in enumerate(account.undos):
+        if number == 0:
+            canvas.lane("undos")
+        end_ns = undo.gone_ns or undo.end_ns or canvas.window.end_ns
+        result = "gone" if undo.gone_ns is not None else "NOT shown to be gone"
+        why = WHY_UNDONE.get(undo.why, undo.why)
+        name = undo.step.undo.name if undo.step.undo else undo.step.name
+        words = f"{name}: {result} after {span(end_ns - undo.start_ns)}"
+        canvas.box(
+            undo.start_ns, end_ns, "undo" if undo.gone_ns else "undo stuck", f"{words}; {why}", height=10
         )
-
-    def lane(self, words: str) -> None:
-        """Name the current lane at the left."""
-        shown = words if len(words) <= 31 else f"{words[:30]}…"
-        self.text(LEFT - 8, self.y + 13, shown, anchor="end")
+        canvas.beside(undo.start_ns, end_ns, words)
+        canvas.y += LANE - 2
 
 
-def timeline(plan: Plan, trace: Trace, findings: Findings) -> str:
-    """Return the timeline as an SVG element. Every name in it is escaped."""
-    drawing = Drawing(span_ns(trace))
-    faults = _fault_windows(plan, trace)
-    top = drawing.y
-    _phases(drawing, trace)
-    _segments(drawing, findings)
-    _faults(drawing, faults)
-    _steps(drawing, plan, trace)
-    _probes(drawing, plan, trace)
-    points = load_points(trace.load, drawing.end_ns)
-    if points:
-        _rates(drawing, points)
-        _latencies(drawing, points)
-    _axis(drawing)
-    shade = "".join(
-        f'<rect x="{drawing.x(a)}" y="{top}" width="{max(drawing.x(b) - drawing.x(a), 1):.1f}" '
-        f'height="{drawing.y - top - 22}" class="shade"/>'
-        for a, b, _ in faults
-    )
-    halts = "".join(_halt(drawing, r.at_ns, top) for r in trace.records if isinstance(r.event, Halted))
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {drawing.y}" role="img" aria-label="Timeline of the run" '
-        f'xmlns="http://www.w3.org/2000/svg">{shade}{"".join(drawing.parts)}{halts}</svg>'
-    )
+def _probes(canvas: Canvas, probes: tuple[Probe, ...], read: Read) -> None:
+    canvas.y += 6
+    for probe in probes:
+        _strip(canvas, probe.name, stretches(read[probe.name], probe.every_ns, canvas.window))
 
 
-def _halt(drawing: Drawing, at_ns: int, top: int) -> str:
-    x = drawing.x(at_ns)
-    return (
-        f'<line x1="{x}" x2="{x}" y1="{top}" y2="{drawing.y - 22}" class="halt"/>'
-        f'<text x="{x + 4}" y="{drawing.y - 26}" class="halt-word">halt</text>'
-    )
+def _strip(canvas: Canvas, name: str, parts: list[Stretch]) -> None:
+    canvas.lane(name)
+    for part in parts:
+        _reading(canvas, part, f"{part.reading}: {at(part.start_ns)} to {at(part.end_ns)}")
+    canvas.y += LANE
 
 
-def _fault_windows(plan: Plan, trace: Trace) -> list[tuple[int, int, str]]:
-    """Return (from, to, name) of each fault: from its command to its undo's read-back, or the end."""
-    steps = {step.id: step for step in plan.steps}
-    open_at: dict[str, tuple[int, str]] = {}
-    windows = []
-    for record in trace.records:
-        event = record.event
-        if isinstance(event, StepStarted) and steps[event.step].kind is StepKind.FAULT:
-            open_at[steps[event.step].target] = (record.at_ns, steps[event.step].name)
-        elif isinstance(event, UndoEnded) and event.undone:
-            target = steps[event.step].target
-            if target in open_at:
-                begun_ns, name = open_at.pop(target)
-                windows.append((begun_ns, event.read_back_ns or record.at_ns, name))
-    end_ns = span_ns(trace)
-    return windows + [(begun, end_ns, name) for begun, name in open_at.values()]
+def _reading(canvas: Canvas, part: Stretch, title: str) -> None:
+    """Good is low, bad is high, unreadable is hatched: never colour alone."""
+    top, height = {Reading.GOOD: (9, 5), Reading.BAD: (1, 13), Reading.UNREADABLE: (5, 9)}[part.reading]
+    canvas.box(part.start_ns, part.end_ns, f"r-{part.reading}", title, top=top, height=height)
 
 
-def _phases(drawing: Drawing, trace: Trace) -> None:
-    entered = [(r.at_ns, r.event.phase) for r in trace.records if isinstance(r.event, PhaseChanged)]
-    drawing.lane("phase")
-    begun, phase = 0, Phase.ARMING
-    for at_ns, following in [*entered, (drawing.end_ns, Phase.FINISHED)]:
-        if phase is not Phase.FINISHED and at_ns > begun:
-            drawing.bar(begun, at_ns, f"phase p-{phase}", f"{phase}: {(at_ns - begun) / 1e9:.2f} s", 14)
-            if drawing.x(at_ns) - drawing.x(begun) > 60:
-                drawing.text(drawing.x(begun) + 5, drawing.y + 14, str(phase), "in-bar")
-        begun, phase = at_ns, following
-    drawing.y += LANE + 4
-
-
-def _segments(drawing: Drawing, findings: Findings) -> None:
-    for finding in findings.findings:
-        numbers = dict(finding.numbers)
-        at = numbers.get("onset_min_ns")
-        if not finding.name.startswith("RTA ") or not isinstance(at, int):
-            continue
-        drawing.lane(finding.name)
-        for key, name in _SEGMENTS:
-            part = numbers.get(key)
-            if isinstance(part, int):
-                drawing.bar(at, at + part, f"seg s-{key}", f"{name}: {part / 1e9:.3f} s")
-                at += part
-        end = numbers.get("recovered_max_ns")
-        if not isinstance(numbers.get("detect_ns"), int) and isinstance(end, int):
-            drawing.bar(at, end, "seg s-fail_over_ns", f"out of service: {(end - at) / 1e9:.3f} s")
-        shown = end if isinstance(end, int) else drawing.end_ns
-        drawing.text(drawing.x(shown) + 6, drawing.y + 13, finding.observed, "note")
-        drawing.y += LANE
-
-
-def _faults(drawing: Drawing, windows: list[tuple[int, int, str]]) -> None:
-    for begun, ended, name in windows:
-        drawing.lane(name)
-        drawing.bar(begun, ended, "fault", f"{name}: in place or owed for {(ended - begun) / 1e9:.2f} s")
-        drawing.y += LANE
-
-
-def _steps(drawing: Drawing, plan: Plan, trace: Trace) -> None:
-    spans: dict[str, list[int | None]] = {}
-    undos: list[tuple[int, int, str]] = []
-    open_undos: dict[str, int] = {}
-    for record in trace.records:
-        match record.event:
-            case StepStarted(step=name):
-                spans.setdefault(name, [record.at_ns, None])
-            case StepEnded(step=name) if name in spans:
-                spans[name][1] = record.at_ns
-            case UndoStarted(step=name):
-                open_undos.setdefault(name, record.at_ns)
-            case UndoEnded(step=name) if name in open_undos:
-                undos.append((open_undos.pop(name), record.at_ns, name))
-            case _:
-                pass
-    names = {step.id: step.name for step in plan.steps}
-    for runbook in dict.fromkeys(step.runbook for step in plan.steps):
-        mine = [
-            s for s in plan.steps if s.runbook == runbook and s.kind is not StepKind.FAULT and s.id in spans
-        ]
-        if not mine:
-            continue
-        drawing.lane(runbook.rpartition("/")[2].removesuffix(".yaml") if runbook else "steps")
-        for step in mine:
-            begun, ended = spans[step.id]
-            assert begun is not None
-            stop = ended if ended is not None else drawing.end_ns
-            drawing.bar(begun, stop, f"step k-{step.kind}", f"{step.name}: {(stop - begun) / 1e9:.2f} s")
-        drawing.y += LANE
-    if undos:
-        drawing.lane("undos")
-        for begun, ended, name in undos:
-            drawing.bar(begun, ended, "undo", f"undo owed by {names[name]}: {(ended - begun) / 1e9:.2f} s")
-        drawing.y += LANE
-
-
-def _probes(drawing: Drawing, plan: Plan, trace: Trace) -> None:
-    drawing.y += 4
-    width_ns = drawing.end_ns / COLUMNS
-    for strip in strips(trace.samples, [probe.name for probe in plan.probes], drawing.end_ns):
-        drawing.lane(strip.probe)
-        begun = 0
-        for column in range(1, len(strip.columns) + 1):
-            last = column == len(strip.columns)
-            if not last and strip.columns[column] == strip.columns[begun]:
-                continue
-            reading = strip.columns[begun]
-            if reading:
-                height = {"good": 6, "unreadable": 9, "bad": 14}[reading]
-                drawing.bar(begun * width_ns, column * width_ns, f"r-{reading}", reading, height)
-            begun = column
-        drawing.y += LANE
-
-
-def _rates(drawing: Drawing, points: list[LoadPoint]) -> None:
-    top = max(max(p.offered for p in points), max(p.good + p.bad for p in points), 1.0)
-    _frame(drawing, "requests / s", f"{top:.0f}")
-    _line(drawing, [(p.at_ns, p.offered) for p in points], top, "offered")
-    _line(drawing, [(p.at_ns, p.good) for p in points], top, "good")
-    _line(drawing, [(p.at_ns, p.bad) for p in points], top, "bad")
-    _legend(drawing, (("offered", "offered"), ("good", "good"), ("bad", "bad or dropped")))
-
-
-def _latencies(drawing: Drawing, points: list[LoadPoint]) -> None:
-    top = max((p.p99_ms for p in points if p.p99_ms is not None), default=1.0)
-    _frame(drawing, "latency, ms", f"{top:.0f}")
-    _line(drawing, [(p.at_ns, p.p99_ms) for p in points], top, "p99")
-    _line(drawing, [(p.at_ns, p.p50_ms) for p in points], top, "p50")
-    _legend(drawing, (("p99", "p99"), ("p50", "p50")))
-
-
-def _frame(drawing: Drawing, words: str, top: str) -> None:
-    drawing.y += 10
-    y = drawing.y
-    drawing.text(LEFT - 8, y + CHART / 2, words, anchor="end")
-    drawing.text(LEFT - 8, y + 9, top, "tick", "end")
-    drawing.text(LEFT - 8, y + CHART, "0", "tick", "end")
-    drawing.parts.append(
-        f'<rect x="{LEFT}" y="{y}" width="{WIDTH - LEFT - RIGHT}" height="{CHART}" class="frame"/>'
-    )
-
-
-def _line(drawing: Drawing, values: list[tuple[int, float | None]], top: float, kind: str) -> None:
-    pieces: list[str] = []
-    pen = "M"
-    for at_ns, value in values:
-        if value is None:
-            pen = "M"  # A gap is a gap: nothing is drawn where nothing was measured.
-            continue
-        y = drawing.y + CHART - min(value / top, 1.0) * (CHART - 4)
-        pieces.append(f"{pen}{drawing.x(at_ns)} {y:.1f}")
-        pen = "L"
-    if pieces:
-        drawing.parts.append(f'<path d="{"".join(pieces)}" class="line l-{kind}"/>')
-
-
-def _legend(drawing: Drawing, items: tuple[tuple[str, str], ...]) -> None:
-    x = float(LEFT + 8)
-    for kind, words in items:
-        y = drawing.y + 12
-        drawing.parts.append(
-            f'<line x1="{x}" x2="{x + 16}" y1="{y - 3}" y2="{y - 3}" class="line l-{kind}"/>'
+def _readings(canvas: Canvas, name: str, readings: list[Stretch], every_ns: int) -> None:
+    """Draw each sample from its sending to its end, as long as there are not too many."""
+    inside = [r for r in readings if canvas.window.start_ns <= r.start_ns <= canvas.window.end_ns]
+    if len(inside) > READINGS_MAX:
+        _strip(canvas, name, stretches(inside, every_ns, canvas.window))
+        return
+    canvas.lane(name)
+    for part in inside:
+        _reading(
+            canvas,
+            part,
+            f"{part.reading}: sent {at(part.start_ns)}, took {span(part.end_ns - part.start_ns)}",
         )
-        drawing.text(x + 20, y, words, "note")
-        x += 34 + 6.2 * len(words)
-    drawing.y += CHART
+    canvas.y += LANE
 
 
-def _axis(drawing: Drawing) -> None:
-    drawing.y += 4
-    end_s = drawing.end_ns / 1e9
-    step_s = next((s for s in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600) if end_s / s <= 14), 7200)
-    for number in range(int(end_s // step_s) + 1):
-        x = drawing.x(number * step_s * 1e9)
-        drawing.parts.append(f'<line x1="{x}" x2="{x}" y1="{drawing.y}" y2="{drawing.y + 5}" class="axis"/>')
-        drawing.text(x, drawing.y + 17, f"{number * step_s} s", "tick", "middle")
-    drawing.y += 22
+def _writes(canvas: Canvas, account: Account) -> None:
+    """Draw the ledger: what was acknowledged, what was not, and what was acknowledged and is gone."""
+    ledger = account.view.plan.ledger
+    if ledger is None:
+        return
+    writes = writes_of(account.view)
+    made = [
+        Stretch(
+            w.sent_ns, w.acked_ns or w.sent_ns, Reading.GOOD if w.mark is LedgerMark.ACKED else Reading.BAD
+        )
+        for w in writes.values()
+    ]
+    _readings(canvas, "ledger writes", made, ledger.every_ns)
+    read = reconcile(account.view, writes, "after-failover") or reconcile(account.view, writes, "end")
+    lost = (
+        [Stretch(writes[n].sent_ns, writes[n].acked_ns or writes[n].sent_ns, Reading.BAD) for n in read.lost]
+        if read
+        else []
+    )
+    if lost:
+        _readings(canvas, "acknowledged, lost", lost, ledger.every_ns)
+
+
+def _load(canvas: Canvas, account: Account) -> None:
+    points = load_points(account.view.trace.load, canvas.window)
+    if not points:
+        return
+    charts.rates(canvas, points)
+    if any(point.bad for point in points):
+        charts.errors(canvas, points)
+    charts.latencies(canvas, points, account.view.plan.slos)
+    canvas.y += 2
+
+
+def _shades(canvas: Canvas, account: Account, top: float) -> None:
+    for fault in account.faults:
+        end_ns = canvas.window.end_ns if fault.gone_ns is None else fault.gone_ns
+        canvas.shade(fault.start_ns, end_ns, "shade-fault", top)
+    for outage in account.outages:
+        end_ns = outage.recovered[1] if outage.recovered else canvas.window.end_ns
+        canvas.shade(outage.onset[0], end_ns, "shade-outage", top)
+
+
+def _halt(canvas: Canvas, account: Account, top: float) -> None:
+    if account.view.halted is None:
+        return
+    x = canvas.x(account.view.halted[0])
+    canvas.line(x, top, x, canvas.y, "halt")
+
+
+def _halt_lane(canvas: Canvas, account: Account) -> None:
+    if account.view.halted is None:
+        return
+    at_ns, _, halted = account.view.halted
+    canvas.lane("halt")
+    canvas.box(at_ns, at_ns, "outage", f"halted {at(at_ns)} by {halted.by}: {halted.reason}")
+    canvas.beside(at_ns, at_ns, f"halted {at(at_ns)} by {halted.by}", "halt-word")
+    canvas.y += LANE

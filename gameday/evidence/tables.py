@@ -1,0 +1,285 @@
+"""The tables of a report, as data: the template lays them out and escapes every cell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings
+from gameday.evidence.account import Account, StepRun
+from gameday.evidence.words import WHY_UNDONE, at, condition, limit, load_words, shown, span
+from gameday.history.events import Effect
+from gameday.plan.model import Activity, Objective, Plan, Probe, Step, StepKind
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its text, a dimmer second line, and how to set it (`n` figures, `mono`, a verdict)."""
+
+    text: str
+    note: str = ""
+    kind: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a heading; left out of the report when it has no rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    kind: str = ""
+
+
+def row(*cells: str | Cell) -> tuple[Cell, ...]:
+    """Return a row; plain text becomes plain cells."""
+    return tuple(cell if isinstance(cell, Cell) else Cell(shown(cell)) for cell in cells)
+
+
+def figure(text: str, note: str = "") -> Cell:
+    """Return a cell of figures."""
+    return Cell(shown(text), shown(note), "n")
+
+
+def judged(finding: Finding, *, auditor: bool = False) -> Cell:
+    """Return the verdict of a finding: the engineer's word, or the auditor's above it."""
+    plain = str(finding.verdict).replace("_", " ")
+    if auditor:
+        return Cell(AUDITOR_WORD[finding.verdict], plain, "verdict", str(finding.verdict))
+    return Cell(plain, "", "verdict", str(finding.verdict))
+
+
+def objectives(plan: Plan, findings: Findings) -> Table:
+    """What had to be shown, what was measured, and how."""
+    rows = []
+    for objective in plan.objectives:
+        for what in ("RTA", "RPA"):
+            finding = next((f for f in findings.findings if f.name == f"{what} {objective.service}"), None)
+            if finding is not None:
+                rows.append(_objective(plan, objective, finding, what))
+    note = (
+        "RTO and RPO are objectives; RTA and RPA are what this drill achieved. Each is an interval, because"
+        " a sample says only that service was up or down at some instant between its sending and its end."
+        " The upper end is judged."
+    )
+    return Table(
+        "Objectives", ("", "Objective", "Achieved", "Verdict", "How it was measured"), tuple(rows), note
+    )
+
+
+def _objective(plan: Plan, objective: Objective, finding: Finding, what: str) -> tuple[Cell, ...]:
+    name = {"RTA": "Recovery time", "RPA": "Recovery point"}[what]
+    planned_ns = objective.rto_ns if what == "RTA" else objective.rpo_ns
+    source = f"from {objective.source}" if objective.source else ""
+    return row(
+        Cell(name, shown(objective.service)),
+        figure(f"{what.replace('A', 'O')} {limit(planned_ns)}", source),
+        figure(finding.observed),
+        judged(finding, auditor=True),
+        Cell(_method(plan, objective, what), shown(_why(finding))),
+    )
+
+
+def _why(finding: Finding) -> str:
+    return "" if finding.verdict == "pass" else f"{finding.why}."
+
+
+def _method(plan: Plan, objective: Objective, what: str) -> str:
+    if what == "RPA":
+        if plan.ledger is None:
+            return "Not measured: the plan has no ledger."
+        return (
+            f"Numbered writes every {limit(plan.ledger.every_ns)} on the users' path, each on disk before it"
+            " was sent; all read back from the recovered authority."
+        )
+    probe = next((p for p in plan.probes if p.name == objective.measured_by), None)
+    how = f"every {limit(probe.every_ns)}, deadline {limit(probe.timeout_ns)}" if probe else "unknown"
+    return shown(
+        f"Probe {objective.measured_by} ({how}): from the last good and first bad sample to the last bad one"
+        f" and the first good one of a run that then held, {objective.held_goods} samples and every SLO for"
+        f" {limit(plan.steady_state.stabilise_ns)}."
+    )
+
+
+def all_findings(findings: Findings) -> Table:
+    """Every finding with what it rests on."""
+    rows = []
+    for finding in findings.findings:
+        unit = f" {finding.unit}" if finding.unit in ("%", "writes", "faults") else ""
+        records = ", ".join(f"#{number}" for number in finding.events[:8])
+        rows.append(
+            row(
+                finding.name,
+                judged(finding),
+                figure(f"{finding.observed}{unit if finding.unit == '%' else ''}"),
+                figure(f"{finding.limit}{unit}"),
+                Cell(shown(finding.why), f"records {records}" if records else ""),
+            )
+        )
+    return Table("Findings", ("Finding", "Verdict", "Observed", "Limit", "Why"), tuple(rows))
+
+
+def steps(account: Account) -> Table:
+    """The steps, planned against actual."""
+    runs = {run.step.id: run for run in account.steps}
+    rows = [_step(step, runs.get(step.id)) for step in account.view.plan.steps]
+    rows += [row(name, "", "", "", "", "not in the plan") for name in account.unknown_steps]
+    return Table(
+        "Steps, planned and actual",
+        ("Step", "Kind", "Planned", "Started", "Took", "What became of it"),
+        tuple(rows),
+    )
+
+
+def _step(step: Step, run: StepRun | None) -> tuple[Cell, ...]:
+    where = step.runbook.rpartition("/")[2] if step.runbook else ""
+    notes = [where, step.target, "point of no return" if step.point_of_no_return else ""]
+    return row(
+        Cell(shown(step.name), shown(" · ".join(note for note in notes if note))),
+        Cell(str(step.kind), str(step.segment or "")),
+        figure(_planned(step)),
+        figure(at(run.start_ns) if run else "not started"),
+        figure(span(run.end_ns - run.start_ns) if run and run.end_ns is not None else ""),
+        _fate(step, run),
+    )
+
+
+def _planned(step: Step) -> str:
+    if step.kind is StepKind.HOLD:
+        return f"for {limit(step.for_ns)}"
+    if step.load is not None:
+        return load_words(step.load)
+    return f"within {limit(step.deadline_ns)}"
+
+
+def _fate(step: Step, run: StepRun | None) -> Cell:
+    if run is None:
+        return Cell("not tested: it was not started")
+    if run.ended is None:
+        return Cell("never reported", "it may or may not have happened")
+    words = str(run.ended.effect).replace("_", " ")
+    if step.kind is StepKind.HOLD and run.ended.effect is Effect.INDETERMINATE:
+        words = "cut short"
+    if step.kind is StepKind.FAULT and run.ended.in_place is not None:
+        words += ", read back in place" if run.ended.in_place else ", read back as absent"
+    killed = f"killed: {run.killed}. " if run.killed else ""
+    return Cell(words, shown(f"{killed}{run.ended.detail}".strip()))
+
+
+def faults(account: Account) -> Table:
+    """Each fault of the plan: what it does, how long it may live, how long it did."""
+    runs = {run.step.id: run for run in account.faults}
+    rows = []
+    for step in account.view.plan.steps:
+        if step.kind is not StepKind.FAULT:
+            continue
+        run = runs.get(step.id)
+        if run is None:
+            actual = figure("not injected")
+        elif run.gone_ns is None:
+            actual = figure("NOT shown to be gone", f"injected {at(run.start_ns)}")
+        else:
+            by = (
+                ""
+                if run.gone_by is step or run.gone_by is None
+                else f", taken back by what `{run.gone_by.name}` owes"
+            )
+            actual = figure(span(run.gone_ns - run.start_ns), f"{at(run.start_ns)} to {at(run.gone_ns)}{by}")
+        lives = figure(limit(step.ttl_ns), "at most")
+        rows.append(
+            row(
+                Cell(shown(step.name), shown(step.target)),
+                Cell(call(step.do), "", "mono"),
+                lives,
+                actual,
+                step.survives or "not stated",
+            )
+        )
+    columns = ("Fault", "Done by", "Time to live", "In place for", "What it survives")
+    return Table("Faults", columns, tuple(rows))
+
+
+def undos(account: Account) -> Table:
+    """Each undo that ran, and what its read-back said."""
+    rows = []
+    for undo in account.undos:
+        end_ns = undo.gone_ns if undo.gone_ns is not None else undo.end_ns
+        result = "gone, read back" if undo.gone_ns is not None else "NOT shown to be gone"
+        by_hand = (
+            f"By hand: {undo.step.manual_command}"
+            if undo.gone_ns is None and undo.step.manual_command
+            else ""
+        )
+        tries = f"{undo.attempts} attempts" if undo.attempts > 1 else ""
+        rows.append(
+            row(
+                Cell(
+                    shown(undo.step.undo.name if undo.step.undo else undo.step.name), shown(undo.step.target)
+                ),
+                Cell(call(undo.step.undo), "", "mono"),
+                WHY_UNDONE.get(undo.why, undo.why),
+                figure(at(undo.start_ns)),
+                figure(span(end_ns - undo.start_ns) if end_ns is not None else "never reported", tries),
+                Cell(result, shown(f"{undo.detail} {by_hand}".strip())),
+            )
+        )
+    columns = ("Undo", "Done by", "Because", "Started", "Until read back", "Result")
+    return Table("Undos", columns, tuple(rows))
+
+
+def call(activity: Activity | None) -> str:
+    """Return an activity as a short call: `postgres.kill(node=a)`."""
+    if activity is None:
+        return ""
+    try:
+        provider = json.loads(activity.provider)
+        arguments = ", ".join(
+            f"{key}={value}" for key, value in dict(provider.get("arguments") or {}).items()
+        )
+        where = str(provider.get("module", "")).rpartition(".")[2]
+        name = provider.get("func") or provider.get("path") or provider.get("url") or provider.get("type")
+    except (ValueError, TypeError, AttributeError):
+        return shown(activity.provider, 120)
+    return shown(f"{where}.{name}({arguments})" if where else f"{name}({arguments})", 160)
+
+
+def stop_conditions(account: Account) -> Table:
+    """The limits that would have ended the run, and which of them did."""
+    halted = account.view.halted
+    warned = {event.condition: at_ns for at_ns, event in account.warnings}
+    rows = []
+    for stop in account.view.plan.stop_conditions:
+        if halted is not None and halted[2].condition == stop.name:
+            came = Cell("breached: halted the run", at(halted[0]), "verdict", "fail")
+        elif stop.name in warned:
+            came = Cell("breached: warned", at(warned[stop.name]), "verdict", "unknown")
+        else:
+            came = Cell("not breached")
+        rows.append(
+            row(
+                Cell(shown(condition(stop)), shown(stop.name)),
+                stop.then if stop.stops == "faults" else f"{stop.then}, {stop.stops} too",
+                came,
+            )
+        )
+    radius = account.view.plan.blast_radius
+    if radius is not None:
+        of = f" of {radius.max_of}" if radius.max_of else ""
+        noun = "target" if of == "" and radius.max_targets == 1 else "targets"
+        words = f"at most {radius.max_targets}{of} {noun}, for at most {limit(radius.duration_ns)}"
+        hit = halted is not None and halted[2].by == "blast radius"
+        came = (
+            Cell("breached: halted the run", at(halted[0]), "verdict", "fail")
+            if hit and halted
+            else Cell("kept")
+        )
+        rows.append(row(Cell(words, "blast radius"), "halt", came))
+    return Table("Stop conditions", ("Limit", "Then", "What came of it"), tuple(rows))
+
+
+def probe_row(probe: Probe) -> str:
+    """Return what a probe does, in a few words."""
+    writes = ", its writes are marked and purged" if probe.writes else ""
+    return f"{probe.kind}, every {limit(probe.every_ns)}, deadline {limit(probe.timeout_ns)}{writes}"
