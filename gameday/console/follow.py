@@ -1,7 +1,12 @@
-"""A running drill as a view sees it: the same fold as the engine's, fed from the files."""
+"""A running drill as a view sees it: the same fold as the engine's, fed from the files.
+
+What the files say is taken as it comes: a torn line waits, a damaged one is passed over, a step the
+plan does not know is left out. A view that stumbles shows less; it never stops because of a record.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,19 +15,39 @@ from gameday.console.tail import Tail
 from gameday.engine.apply import apply
 from gameday.engine.state import State, begin
 from gameday.errors import RecordError
+from gameday.evidence.narrate import narrate
 from gameday.history.codec import decode_record
-from gameday.history.events import LoadBucket, RunEnded, RunStarted, Sample
+from gameday.history.events import (
+    Effect,
+    Event,
+    LoadBucket,
+    RunEnded,
+    RunnerLost,
+    RunStarted,
+    Sample,
+    StepEnded,
+)
 from gameday.history.record import Record
 from gameday.history.store import HISTORY, SEGMENTS
 from gameday.plan.model import Plan
 from gameday.plan.stored import read_plan
 
 RECENT_NS = 2_000_000_000
+NOTES_KEPT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that happened, in words."""
+
+    at_ns: int
+    topic: str
+    words: str
 
 
 @dataclass(slots=True)
 class Follower:
-    """Folds what the files of a run have grown by, and keeps a little of the recent load."""
+    """Folds what the files of a run have grown by, and keeps a little of the recent past."""
 
     run_dir: Path
     plan: Plan
@@ -30,8 +55,10 @@ class Follower:
     run: str = ""
     origin_boot_ns: int = 0
     ended: RunEnded | None = None
-    recent: list[LoadBucket] = field(default_factory=list)
-    bad: dict[str, int] = field(default_factory=dict)
+    ended_ns: int = 0
+    recent: deque[LoadBucket] = field(default_factory=deque)
+    effects: dict[str, Effect] = field(default_factory=dict)
+    notes: deque[Note] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
     _history: Tail = field(init=False)
     _samples: Tail = field(init=False)
     _load: Tail = field(init=False)
@@ -67,30 +94,55 @@ class Follower:
             self._bucket(item)
         return records
 
+    @property
+    def stuck(self) -> tuple[str, ...]:
+        """The steps whose undo is stuck, by the fold or by what the end of the run says."""
+        ended = self.ended.stuck if self.ended is not None else ()
+        known = (name for name in (*self.state.stuck, *ended) if name in self.state.script.steps)
+        return tuple(dict.fromkeys(known))
+
+    def drain(self) -> list[Record]:
+        """Take in everything that is there; return the records among it."""
+        records: list[Record] = []
+        while new := self.read():
+            records += new
+        return records
+
     def _take(self, record: Record) -> None:
         match record.event:
-            case RunStarted() as event:
+            case RunStarted() as event if event.origin_boot_ns.isdecimal():
                 self.run, self.origin_boot_ns = event.run, int(event.origin_boot_ns)
             case RunEnded() as event:
-                self.ended = event
+                self.ended, self.ended_ns = event, record.at_ns
+            case StepEnded() as event:
+                self.effects[event.step] = event.effect
+            case RunnerLost():
+                self.ended = None  # Somebody goes on with a run that was thought over.
             case _:
                 pass
-        self.state = apply(self.state, record.at_ns, record.event)
+        said = narrate(self.plan, record.event)
+        if said is not None:
+            self.notes.append(Note(record.at_ns, *said))
+        self._fold(record.at_ns, record.event)
+
+    def _fold(self, at_ns: int, event: Event) -> None:
+        named = getattr(event, "step", None)
+        if named is None or named in self.state.script.steps:
+            self.state = apply(self.state, at_ns, event)
 
     def _sample(self, item: object) -> None:
         try:
             sample = from_json(Sample, item)
         except RecordError:
             return
-        self.bad[sample.probe] = self.bad.get(sample.probe, 0) + (sample.reading == "bad")
-        self.state = apply(self.state, sample.ended_ns, sample)
+        self._fold(sample.ended_ns, sample)
 
     def _bucket(self, item: object) -> None:
         try:
             bucket = from_json(LoadBucket, item)
         except RecordError:
             return
-        self.state = apply(self.state, bucket.start_ns, bucket)
+        self._fold(bucket.start_ns, bucket)
         self.recent.append(bucket)
-        oldest_ns = bucket.start_ns - RECENT_NS
-        self.recent = [b for b in self.recent if b.start_ns > oldest_ns]
+        while self.recent[0].start_ns <= bucket.start_ns - RECENT_NS:
+            self.recent.popleft()
