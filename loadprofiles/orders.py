@@ -16,10 +16,10 @@ class Customer(FastHttpUser):
     connection_timeout = 2.0
 
     @task(9)
-    def place_order(self):
+    def place_order(self) -> None:
         order = {"item": random.choice(("tea", "coffee", "cocoa")), "quantity": random.randint(1, 5)}
         self.client.post("/orders", json=order, name="POST /orders")
 
     @task(1)
-    def recent_orders(self):
+    def recent_orders(self) -> None:
         self.client.get("/orders?limit=10", name="GET /orders")

@@ -21,7 +21,10 @@ from gameday.history.events import Phase, Reading, Sample
 from gameday.plan.model import NS, Objective, Probe, StepKind
 
 CANDIDATES_MAX = 2000
-METHOD = "from the last good to the first bad sample, until the last bad to the first good one of the run that held"
+METHOD = (
+    "from the last good to the first bad sample, until the last bad to the first good one "
+    "of the run that held"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ def recovered_by(view: View, found: Recovery) -> str:
     return "system"
 
 
-def _judge(
+def _judge(  # noqa: C901 - the verdict table, a row each
     view: View, objective: Objective, found: Recovery, interval: Interval, by: str
 ) -> tuple[Verdict, str]:
     if interval.max_ns is None:

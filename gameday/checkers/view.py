@@ -109,7 +109,7 @@ class _Draft:
     load_lost: str = ""
     last_ns: int = 0
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Record) -> None:  # noqa: C901 - one case per event
         at_ns, seq = record.at_ns, record.seq
         self.last_ns = max(self.last_ns, at_ns)
         match record.event:

@@ -75,7 +75,7 @@ def _lab(words: list[str]) -> int:
     """The lab is a program of its own; this only passes the words on."""
     if not words or words[0] in ("-h", "--help"):
         words = ["--help"]
-    os.execv(sys.executable, [sys.executable, "-m", "gameday.lab", *words])
+    os.execv(sys.executable, [sys.executable, "-m", "gameday.lab", *words])  # noqa: S606 - ours
 
 
 def _defect(error: Exception) -> int:

@@ -128,7 +128,7 @@ class Orders:
             connection = await self._take()
             try:
                 async with asyncio.timeout(timeout_s):
-                    cursor = await connection.execute(query, values)  # type: ignore[arg-type]
+                    cursor = await connection.execute(query, values)
                     rows = await cursor.fetchall()
             except (psycopg.Error, TimeoutError) as error:
                 await self._discard(connection)

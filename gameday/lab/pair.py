@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ class Pair:
             await node.sql(f"alter system set synchronous_standby_names = '{names}'")
             await node.sql("select pg_reload_conf()")
             if sync:
-                await self._until(lambda: _is_sync(node), "no standby became synchronous")
+                await self._until(partial(_is_sync, node), "no standby became synchronous")
 
     def _others(self, node: Node) -> list[Node]:
         return [other for other in self.nodes.values() if other is not node]

@@ -48,8 +48,8 @@ def _candidates() -> list[Path]:
     found = []
     for package, folder in _PACKAGES:
         spec = util.find_spec(package)
-        for place in (spec.submodule_search_locations or ()) if spec else ():
-            found.append(Path(place) / folder / "bin")
+        places = (spec.submodule_search_locations or ()) if spec else ()
+        found += [Path(place) / folder / "bin" for place in places]
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     found += [Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part]
     return found
@@ -67,6 +67,7 @@ class Programs:
         # HOME is the lab's own folder: pg_basebackup would name the user's ~/.pgpass otherwise.
         self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(home)}
         self.as_nobody = os.geteuid() == 0 and not _has_user_namespaces()
+        self._uid = NOBODY if self.as_nobody else None
 
     def _prepare(self) -> Callable[[], None]:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -93,7 +94,8 @@ class Programs:
                 env=self._env,
                 start_new_session=True,
                 preexec_fn=self._prepare(),
-                **self._user(),
+                user=self._uid,
+                group=self._uid,
             )
 
     async def run(self, name: str, *args: str, timeout_s: float = 60.0, password: str = "") -> str:
@@ -112,7 +114,8 @@ class Programs:
             cwd="/",
             env=env,
             preexec_fn=self._prepare(),
-            **self._user(),
+            user=self._uid,
+            group=self._uid,
         )
         try:
             out, _ = await asyncio.wait_for(child.communicate(), timeout_s)
@@ -124,9 +127,6 @@ class Programs:
             last = text.splitlines()[-1] if text else "it printed nothing"
             raise LabError(f"{name} failed ({child.returncode}): {last}")
         return text
-
-    def _user(self) -> dict[str, int]:
-        return {"user": NOBODY, "group": NOBODY} if self.as_nobody else {}
 
 
 def _enter_namespace(libc: ctypes.CDLL) -> None:

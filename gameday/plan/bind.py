@@ -24,7 +24,12 @@ _LATER = {"run"}
 def needed(plan: Plan) -> tuple[str, ...]:
     """Return the names of all values that the plan asks for, sorted."""
     found: set[str] = set()
-    _walk(plan, lambda text, _as_json: (found.update(_VALUE.findall(text)), text)[1])
+
+    def note(text: str, _as_json: bool) -> str:
+        found.update(_VALUE.findall(text))
+        return text
+
+    _walk(plan, note)
     return tuple(sorted(found - _LATER))
 
 

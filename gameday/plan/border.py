@@ -29,11 +29,11 @@ def validate(model: type[M], source: Source) -> M | None:
         return model.model_validate(source.data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            source.complain(tuple(detail["loc"]), _message(detail, model, source))
+            source.complain(tuple(detail["loc"]), _message(detail, model))
         return None
 
 
-def _message(detail: ErrorDetails, model: type[BaseModel], source: Source) -> str:
+def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     where: Where = tuple(detail["loc"])
     key = where[-1] if where else "the file"
     shown = f"{detail['input']!r}"[:80]

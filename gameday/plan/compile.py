@@ -90,7 +90,7 @@ class Compiler:
                     held_goods=o.held,
                 )
                 for o in plan.objectives
-            ),  # fmt: skip
+            ),
             recovery=plan.recovery,
             load=tuple(self._load(item, ("load", n)) for n, item in enumerate(plan.load)),
             probes=tuple(self._probe(name, item) for name, item in sorted(plan.probes.items())),
@@ -115,7 +115,8 @@ class Compiler:
         sha256 = self.files.digest(self.at, (*where, "profile"), item.profile)
         name = item.name or re.sub(r"[^\w-]+", "-", item.profile.rpartition("/")[2].removesuffix(".py"))
         return Load(
-            name=name, profile=item.profile, profile_sha256=sha256, rate_per_1000s=item.rate, users=item.users,
+            name=name, profile=item.profile, profile_sha256=sha256,
+            rate_per_1000s=item.rate, users=item.users,
             host=item.host, max_users=item.max_users, options=tuple(item.options),
         )  # fmt: skip
 

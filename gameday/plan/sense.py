@@ -9,7 +9,7 @@ from gameday.plan.source import Source
 from gameday.plan.units import as_text
 
 
-def check_references(plan: Plan, source: Source) -> None:
+def check_references(plan: Plan, source: Source) -> None:  # noqa: C901 - one clause a reference
     """Note every name that leads nowhere."""
     probes = {probe.name for probe in plan.probes}
     slos = {slo.name for slo in plan.slos}
@@ -32,8 +32,7 @@ def check_references(plan: Plan, source: Source) -> None:
         if condition.probe is not None:
             _known(source, (*place, "probe"), condition.probe, probes, "probe")
     for number, objective in enumerate(plan.objectives):
-        place = ("objectives", number, "measured_by")
-        _known(source, place, objective.measured_by, probes, "probe")
+        _known(source, ("objectives", number, "measured_by"), objective.measured_by, probes, "probe")
     _check_names(plan, source)
     _check_steps(plan, source)
 
@@ -80,7 +79,8 @@ def _check_steps(plan: Plan, source: Source) -> None:
     if radius is not None and len(nodes) > radius.max_targets:
         source.complain(
             ("blast_radius", "max"),
-            f"the faults touch {len(nodes)} nodes ({', '.join(sorted(nodes))}), allowed are {radius.max_targets}",
+            f"the faults touch {len(nodes)} nodes ({', '.join(sorted(nodes))}), "
+            f"allowed are {radius.max_targets}",
         )
 
 

@@ -96,6 +96,7 @@ def _refuse_aliases(source: Source, text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         mark = event.start_mark
+        assert mark is not None, "PyYAML marks every event of a text"
         if isinstance(event, yaml.AliasEvent):
             raise _error(
                 source, mark.line + 1, mark.column + 1, f"alias *{event.anchor}: write it out instead"

@@ -66,7 +66,7 @@ def run_drill(
     project: Path,
     operator: str,
     run_dir: Path | None = None,
-    started: queue.SimpleQueue[Path] | None = None,
+    started: queue.SimpleQueue[Path | None] | None = None,
 ) -> RunEnd:
     """Run a drill and return how it ended.
 
@@ -111,7 +111,7 @@ class _Drill:
         self.looked_ns = 0
         self.guards_lost = 0
 
-    def run(self, started: queue.SimpleQueue[Path] | None) -> RunEnd:
+    def run(self, started: queue.SimpleQueue[Path | None] | None) -> RunEnd:
         self._begin()
         if started is not None:
             started.put(self.folder)

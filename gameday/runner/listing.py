@@ -91,10 +91,7 @@ def find_run(project: Path, asked: str | None) -> Path:
     path = Path(asked)
     if (path / "history.jsonl").is_file():
         return path.resolve()
-    known: list[RunInfo] = []
-    for run in list_runs(project):
-        if run.path.name.startswith(asked) or run.path.name == asked:
-            known.append(run)
+    known = [run for run in list_runs(project) if run.path.name.startswith(asked)]
     if len(known) == 1:
         return known[0].path
     said = f"{len(known)} runs begin so" if known else "there is no such run"

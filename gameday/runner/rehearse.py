@@ -36,10 +36,9 @@ def rehearse(plan: Plan, project: Path) -> Rehearsal:
     """
     Lever(project).check()
     found = resolve(plan, project)
-    lines = [
-        f"ok    target is {found.targets.environment}; {len(found.targets.targets)} of "
-        f"{found.targets.population} targets: {', '.join(found.targets.targets) or 'none'}"
-    ]
+    frozen = found.targets.targets
+    count = f"{len(frozen)} of {found.targets.population} targets: {', '.join(frozen) or 'none'}"
+    lines = [f"ok    target is {found.targets.environment}; {count}"]
     clock, inbox = RunClock(), new_inbox()
     with tempfile.TemporaryDirectory(prefix="gameday-rehearsal-") as name:
         folder = Path(name)

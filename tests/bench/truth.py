@@ -32,7 +32,9 @@ class Watched:
     """What the watcher saw of one drill."""
 
     def __init__(self, path: Path) -> None:
-        rows = [tuple(map(int, line.split())) for line in path.read_text().splitlines() if line.count(" ") == 3]
+        rows = [
+            tuple(map(int, line.split())) for line in path.read_text().splitlines() if line.count(" ") == 3
+        ]
         self.rows = sorted(rows, key=lambda row: row[1])
         bad = [n for n, row in enumerate(self.rows) if not row[3]]
         self.first = bad[0] if bad else None
@@ -65,7 +67,12 @@ def present(lab: dict, marker: str) -> set[int]:
     """The watcher's orders that are there, read by psql from the primary."""
     state = json.loads(Path(lab["lab.state_file"]).read_text())
     out = subprocess.run(
-        [str(find_bin_dir() / "psql"), state["nodes"]["a"]["dsn"], "-Atc", f"select number from orders where marker = '{marker}'"],
+        [
+            str(find_bin_dir() / "psql"),
+            state["nodes"]["a"]["dsn"],
+            "-Atc",
+            f"select number from orders where marker = '{marker}'",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -75,7 +82,9 @@ def present(lab: dict, marker: str) -> set[int]:
 
 def watched_drill(project: Path, lab: dict, plan: str, number: int) -> tuple[Watched, dict, set[int]]:
     marker, path = f"watch-{plan}-{number}", project / f"watch-{plan}-{number}.txt"
-    watcher = subprocess.Popen([sys.executable, str(WATCHER), lab["lab.url"], marker, str(path)], stdin=subprocess.PIPE)
+    watcher = subprocess.Popen(
+        [sys.executable, str(WATCHER), lab["lab.url"], marker, str(path)], stdin=subprocess.PIPE
+    )
     run = Run(project, plan)
     code, out = run.end(120)
     watcher.communicate()
@@ -101,7 +110,10 @@ def rta(project: Path, lab: dict, count: int) -> int:
         mine, theirs = (found["rta_s"]["min"], found["rta_s"]["max"]), seen.downtime_s()
         good = meets(mine, theirs) and mine[1] - mine[0] <= WIDTH_MAX_S
         agreed += good
-        print(f"RTA {number + 1:2}: reported {show(mine)}, watcher {show(theirs)}: {'agrees' if good else 'DIFFERS'}", flush=True)
+        print(
+            f"RTA {number + 1:2}: reported {show(mine)}, watcher {show(theirs)}: {'agrees' if good else 'DIFFERS'}",
+            flush=True,
+        )
     print(f"RTA: {agreed} of {count} agree, none wider than {WIDTH_MAX_S:.1f} s")
     return count - agreed
 
@@ -132,7 +144,10 @@ def sync(project: Path, lab: dict, count: int) -> int:
         good = lost == 0 and found["ledger"]["lost"] == 0
         agreed += good
         acked = sum(row[3] for row in seen.rows)
-        print(f"sync {number + 1:2}: {lost} of {acked} of the watcher's lost, {found['ledger']['lost']} of the ledger's", flush=True)
+        print(
+            f"sync {number + 1:2}: {lost} of {acked} of the watcher's lost, {found['ledger']['lost']} of the ledger's",
+            flush=True,
+        )
     print(f"sync: nothing lost in {agreed} of {count}")
     return count - agreed
 
@@ -146,7 +161,9 @@ def main() -> int:
         try:
             project = make_project(Path(name) / "project", **SHORT)
             lab = lab_values(folder)
-            wrong = rta(project, lab, counts[0]) + lag(project, lab, counts[1]) + sync(project, lab, counts[2])
+            wrong = (
+                rta(project, lab, counts[0]) + lag(project, lab, counts[1]) + sync(project, lab, counts[2])
+            )
         finally:
             run_lab(folder, "down")
     return 1 if wrong else 0
