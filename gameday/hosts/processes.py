@@ -49,7 +49,10 @@ def _stat(pid: int) -> list[str]:
 
 
 def members(leader: int, *markers: str) -> Iterator[int]:
-    """Yield the processes of the session `leader` leads, and those that carry one of `markers`."""
+    """Yield the processes of the session `leader` leads, and those that carry one of `markers`.
+
+    A leader of 0 or 1 names no session: in a container session 0 is everybody who came from outside.
+    """
     wanted = {f"{MARKER}={marker}".encode() for marker in markers if marker}
     for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again
         if not name.isdigit():
@@ -58,7 +61,7 @@ def members(leader: int, *markers: str) -> Iterator[int]:
         fields = _stat(pid)
         if not fields or fields[0] == "Z":
             continue
-        if int(fields[3]) == leader or (wanted and not wanted.isdisjoint(_environ(pid))):
+        if (leader > 1 and int(fields[3]) == leader) or (wanted and not wanted.isdisjoint(_environ(pid))):
             yield pid
 
 
@@ -70,7 +73,12 @@ def _environ(pid: int) -> list[bytes]:
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal; a process that is gone already is no error."""
+    """Send a signal; a process that is gone already is no error.
+
+    0, 1 and -1 name our own group, init and everybody: never a host, so they are not sent to.
+    """
+    if abs(pid) <= 1:
+        return
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):

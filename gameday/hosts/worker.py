@@ -8,11 +8,7 @@ indeterminate. A host that was killed is replaced by a new one at the next `go`.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +20,8 @@ from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
 from gameday.hosts.clock import RunClock, boot_id
 from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.processes import MARKER, end_all, kill_all, send
+from gameday.hosts.processes import end_all, kill_all, send
+from gameday.hosts.spawner import Spawner
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Activity
 
@@ -56,8 +53,12 @@ class ActionHost:
         inbox: Inbox,
         cwd: Path | None = None,
         tolerance: Any = None,
+        spawner: Spawner | None = None,
     ) -> None:
+        """Start the host, by `spawner` where hosts share one."""
         self.name = name
+        self._own = Spawner(log) if spawner is None else None
+        self._spawner = spawner or self._own or Spawner(log)
         self._jobs = {(job.step, job.role): job for job in jobs}
         self._log = log
         self._configuration = dict(configuration)
@@ -146,6 +147,8 @@ class ActionHost:
         markers = self._markers(host)
         host.close(0.5 if len(markers) == 1 else 0.0)
         kill_all(host.pid, *(markers if len(markers) > 1 else ()))
+        if self._own is not None:
+            self._own.close()
 
     def _enter(self, token: int, job: Job) -> HostProcess:
         """Book a `go` on a host that lives, so that its end is bound to answer it."""
@@ -166,22 +169,8 @@ class ActionHost:
         return (host.marker, *(f"{host.marker}.{token}" for token in tokens))
 
     def _spawn(self) -> HostProcess:
-        marker = secrets.token_hex(8)
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gameday.hosts.actionhost"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                cwd=self._cwd,
-                env={**os.environ, MARKER: marker},
-                bufsize=0,
-            )
-        finally:
-            os.close(log)
-        host = HostProcess(process, marker, self.name, on_reply=self._answer, on_end=self._lost)
+        child = self._spawner.spawn(cwd=self._cwd, log=self._log)
+        host = HostProcess(child, self._spawner, self.name, on_reply=self._answer, on_end=self._lost)
         jobs = {
             f"{job.step}/{job.role}": {
                 "activity": _as_activity(job.activity, "probe" if job.role == "read" else "action"),
