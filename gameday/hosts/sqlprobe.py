@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import time
 
-from psycopg import pq
+from psycopg import Error, pq
 
 Poll = pq.PollingStatus
 
@@ -25,18 +25,18 @@ def first_value(dsn: str, query: str, timeout_s: float) -> str | None:
     until_s = time.monotonic() + timeout_s
     connection = pq.PGconn.connect_start(dsn.encode())
     try:
-        status = Poll.WRITING
-        while status is not Poll.OK:
-            if status is Poll.FAILED or connection.status is pq.ConnStatus.BAD:
+        status: int = Poll.WRITING
+        while status != Poll.OK:
+            if status == Poll.FAILED or connection.status == pq.ConnStatus.BAD:
                 raise OSError(_words(connection.error_message))
-            _wait(connection, until_s, write=status is Poll.WRITING)
+            _wait(connection, until_s, write=status == Poll.WRITING)
             status = connection.connect_poll()
         connection.nonblocking = 1
         connection.send_query(query.encode())
         while connection.flush():
             _wait(connection, until_s, write=True)
         return _result(connection, until_s)
-    except pq.PQerror as error:
+    except Error as error:
         raise OSError(_words(str(error).encode())) from error
     finally:
         connection.finish()
