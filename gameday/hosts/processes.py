@@ -49,7 +49,11 @@ def _stat(pid: int) -> list[str]:
 
 
 def members(leader: int, *markers: str) -> Iterator[int]:
-    """Yield the processes of the session `leader` leads, and those that carry one of `markers`."""
+    """Yield the processes of the session `leader` leads, and those that carry one of `markers`.
+
+    A leader of 0 leads nobody: the kernel calls the session of everything that was started from
+    outside a container, a shell or pid 1 among it, session 0 as well.
+    """
     wanted = {f"{MARKER}={marker}".encode() for marker in markers if marker}
     for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again
         if not name.isdigit():
@@ -58,7 +62,7 @@ def members(leader: int, *markers: str) -> Iterator[int]:
         fields = _stat(pid)
         if not fields or fields[0] == "Z":
             continue
-        if int(fields[3]) == leader or (wanted and not wanted.isdisjoint(_environ(pid))):
+        if (leader > 1 and int(fields[3]) == leader) or (wanted and not wanted.isdisjoint(_environ(pid))):
             yield pid
 
 
