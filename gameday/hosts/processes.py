@@ -51,7 +51,8 @@ def _stat(pid: int) -> list[str]:
 def members(leader: int, *markers: str) -> Iterator[int]:
     """Yield the processes of the session `leader` leads, and those that carry one of `markers`.
 
-    A leader of 0 or 1 names no session: in a container session 0 is everybody who came from outside.
+    A leader of 0 or 1 leads nobody: the kernel calls the session of everything that was started from
+    outside a container, a shell or pid 1 among it, session 0 as well.
     """
     wanted = {f"{MARKER}={marker}".encode() for marker in markers if marker}
     for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again

@@ -84,6 +84,11 @@ class ActionHost:
         """When the host started, in clock ticks since boot."""
         return self._now.start_ticks
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the host has ended, or was killed: the next `go` needs a new one."""
+        return self._now.is_doomed or self._now.has_ended
+
     def wait_armed(self, timeout_s: float) -> None:
         """Wait until the host has imported and checked everything that it may have to do.
 
@@ -153,7 +158,7 @@ class ActionHost:
     def _enter(self, token: int, job: Job) -> HostProcess:
         """Book a `go` on a host that lives, so that its end is bound to answer it."""
         with self._lock:
-            if self._now.is_doomed or self._now.has_ended:
+            if self.is_lost:
                 self._renew()
             self._going[token] = (self._now, job)
             return self._now
