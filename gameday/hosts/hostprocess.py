@@ -37,6 +37,7 @@ class HostProcess:
         self.refused = ""
         self.is_doomed = False
         self.has_ended = False
+        self.killers: list[tuple[threading.Thread, float]] = []
         self._process = process
         self._on_reply = on_reply
         self._on_end = on_end
