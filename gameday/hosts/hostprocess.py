@@ -37,6 +37,7 @@ class HostProcess:
         self.refused = ""
         self.is_doomed = False
         self.has_ended = False
+        self.killers: list[tuple[threading.Thread, float]] = []
         self._child = child
         self._spawner = spawner
         self._over = threading.Event()

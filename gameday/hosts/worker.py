@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from gameday.hosts.processes import end_all, kill_all, send
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Activity
+
+KILL_S = 0.3  # How long a SIGKILL of everything may take before nobody waits for it any longer.
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,13 @@ class ActionHost:
         thread = threading.Thread(
             target=end_all,
             args=(host.pid, *self._markers(host)),
-            kwargs={"grace_s": grace_ns / NS},
+            kwargs={"grace_s": grace_ns / NS, "since_ticks": host.start_ticks},
             name=f"kill-{self.name}",
             daemon=True,
         )
         try:
             thread.start()
+            host.killers.append((thread, time.monotonic() + grace_ns / NS + KILL_S))
         except RuntimeError:  # No more threads: then without grace, from here.
             send(-host.pid, signal.SIGKILL)
 
@@ -189,6 +193,12 @@ class ActionHost:
         return host
 
     def _lost(self, host: HostProcess, detail: str) -> None:
+        """Answer every `go` of a host that has ended; of one that is being killed, once all of it has.
+
+        The undo starts with this answer, and a child that outlives its host may still be injecting.
+        """
+        for thread, until_s in host.killers:
+            thread.join(max(until_s - time.monotonic(), 0.0))
         with self._lock:
             host.has_ended = True
             tokens = [token for token, (where, _) in self._going.items() if where is host]

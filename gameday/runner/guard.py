@@ -44,7 +44,6 @@ class Guard:
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
-            cwd="/",
         )
         log.close()
         config = {
