@@ -8,10 +8,13 @@ http.client is used because it costs a quarter of what richer clients do, at ten
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 BODY_MAX = 1 << 20
@@ -41,6 +44,38 @@ class _Deadline(http.client.HTTPConnection):
             self.sock.settimeout(left_s)
 
 
+class _TimedReply(http.client.HTTPResponse):
+    """A reply whose head, too, gets only what is left: a head that drips is cut off like a body."""
+
+    def __init__(self, sock: socket.socket, until_s: float, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        # The reader that the library made stays open beneath ours, because it keeps the socket open.
+        self.fp = io.BufferedReader(_Timed(sock, self.fp.detach(), until_s))
+
+
+class _Timed(io.RawIOBase):
+    """Reads from a socket, giving each read only what is left of the time."""
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, until_s: float) -> None:
+        super().__init__()
+        self._sock, self._raw, self._until_s = sock, raw, until_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._until_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        if self._sock.fileno() >= 0:  # Closed on our side already once the head said `close`.
+            self._sock.settimeout(left_s)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 def exchange(
     url: str,
     *,
@@ -56,6 +91,7 @@ def exchange(
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     connection = _Deadline(parts.hostname or "", port, until_s)
+    connection.response_class = partial(_TimedReply, until_s=until_s)  # type: ignore[assignment]
     sent = False
     try:
         if parts.scheme == "https":

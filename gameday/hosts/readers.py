@@ -16,6 +16,7 @@ from typing import Any
 from gameday.history.events import Reading
 from gameday.hosts.httpprobe import exchange
 from gameday.hosts.processes import kill_all
+from gameday.hosts.prometheus import monitoring_reader
 from gameday.plan.model import NS, Probe, ProbeKind
 
 Reader = Callable[[], tuple[Reading, str]]
@@ -40,6 +41,8 @@ def reader_of(probe: Probe, run: str) -> Reader:
             return _sql(spec, timeout_s)
         case ProbeKind.PROCESS:
             return _process(spec, timeout_s)
+        case ProbeKind.PROMETHEUS | ProbeKind.ALERTMANAGER:
+            return monitoring_reader(probe.kind, spec, timeout_s)
         case ProbeKind.ACTIVITY:
             raise ValueError("an activity is read in a host of its own")
 
