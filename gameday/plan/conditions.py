@@ -221,6 +221,9 @@ class Conditions:
             value = getattr(item, key)
             if value is None:
                 continue
+            if spec.alert is not None:
+                self.source.complain((*where, key), f"`{key}:` does not go with an alert, which fires or not")
+                continue
             if isinstance(value, str) or not math.isfinite(value):
                 self.source.complain((*where, key), f"{value!r}: expected a number to hold the query against")
                 value = 0
