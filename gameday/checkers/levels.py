@@ -34,6 +34,8 @@ def check_after(view: View) -> Finding:
     if finished[1].reason == "the steady state held":
         why = "every SLO was met again, without a break, after the last undo"
         return Finding(name, Verdict.PASS, f"held {needed}", needed, "s", why, (finished[0],))
+    if finished[1].reason.startswith("the load was stopped by the halt"):
+        return Finding(name, Verdict.UNKNOWN, "not seen", needed, "s", finished[1].reason, (finished[0],))
     if view.is_interrupted:
         why = "a person ended the observation"
         return Finding(name, Verdict.UNKNOWN, "not seen", needed, "s", why, (finished[0],))

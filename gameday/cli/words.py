@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gameday.plan.limitwords import limit_words
 from gameday.plan.model import Plan, Step, StepKind, StopCondition
 from gameday.plan.stored import plan_digest
 from gameday.plan.units import as_text
@@ -85,11 +86,5 @@ def _undo(step: Step) -> str:
 
 def _condition(condition: StopCondition) -> str:
     verb = "halts" if condition.then == "halt" else "warns"
-    if condition.slo is not None:
-        share = (condition.bad_above_ppm or 0) / 10_000
-        lasting = f" for {as_text(condition.for_ns)}" if condition.for_ns else ""
-        return f"{verb} when {condition.slo} is more than {share:g} % bad{lasting}"
-    if condition.in_a_row is not None:
-        return f"{verb} after {condition.in_a_row} bad samples of {condition.probe} in a row"
-    which = condition.probe or "any probe"
-    return f"{verb} when {which} cannot be read for {as_text(condition.silence_ns or 0)}"
+    load = "" if condition.stops == "faults" else ", and stops the load at once"
+    return f"{verb} when {limit_words(condition)}{load}"

@@ -7,11 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gameday.console.follow import RECENT_NS, Follower
+from gameday.engine.limits import is_listened_to
+from gameday.engine.meters import Meter
+from gameday.engine.readings import figure_words
 from gameday.engine.windows import Gauge, burn_rate
 from gameday.evidence.words import condition, limit, percent, shown
 from gameday.history.events import Phase
 from gameday.history.histogram import merge, percentile_us
-from gameday.plan.model import NS, PPM, StopCondition
+from gameday.plan.model import NS, PPM, LimitKind, StopCondition
 
 STALE_NS = 2 * NS
 SLOT_NS = 100_000_000
@@ -52,7 +55,7 @@ def _age(follower: Follower, gauge: Gauge, now_ns: int) -> Text:
     if follower.ended is not None:
         return Text("")
     if gauge.slo.probe is not None:
-        last_ns = dict(follower.state.readable_ns).get(gauge.slo.probe)
+        last_ns = (follower.state.read_ns(gauge.slo.probe) or (None, None))[1]
     else:
         last_ns = follower.recent[-1].start_ns if follower.recent else None
     if last_ns is None or now_ns - last_ns < STALE_NS:
@@ -104,22 +107,31 @@ def _nearness(follower: Follower, stop: StopCondition, now_ns: int) -> Text:
         return Text("breached, warned", style="bold yellow")
     if state.phase is not Phase.RUNNING:
         return Text("watched while the drill runs", style="dim")
-    if stop.slo is not None:
-        since_ns = dict(state.breach_since).get(stop.name)
-        if since_ns is None:
-            return Text("clear", style="green")
-        lasting = f"crossed for {max(now_ns - since_ns, 0) / NS:.1f} of {limit(stop.for_ns)}"
-        return Text(lasting, style="bold yellow")
-    if stop.in_a_row is not None:
-        row = next((entry[1] for entry in state.bad_runs if entry[0] == stop.probe), 0)
-        return Text(f"{row} of {stop.in_a_row}", style="bold yellow" if row else "green")
-    return _silence(follower, stop, now_ns)
+    if stop.kind is LimitKind.DURATION:
+        return _of(max(now_ns - state.phase_since_ns, 0), stop.duration_ns)
+    meter = next((meter for meter in state.meters if meter.condition.name == stop.name), None)
+    return _silence(follower, stop, now_ns) if meter is None else _metered(meter, now_ns)
+
+
+def _metered(meter: Meter, now_ns: int) -> Text:
+    stop, seen = meter.condition, figure_words(meter, now_ns)
+    if meter.crossed_ns is not None:
+        lasting = f"crossed for {max(now_ns - meter.crossed_ns, 0) / NS:.1f} of {limit(stop.for_ns)}"
+        return Text(f"{lasting}{', ' if seen else ''}{seen}", style="bold yellow")
+    if stop.kind is LimitKind.ROW:
+        return Text(f"{meter.row} of {stop.in_a_row}", style="bold yellow" if meter.row else "green")
+    if meter.read_sent_ns is None:
+        return Text("not read yet", style="dim")
+    return Text(seen or "clear", style="green")
+
+
+def _of(passed_ns: int, limit_ns: int | None) -> Text:
+    near = passed_ns * 2 > (limit_ns or 1)
+    return Text(f"{passed_ns / NS:.1f} of {limit(limit_ns)}", style="bold yellow" if near else "green")
 
 
 def _silence(follower: Follower, stop: StopCondition, now_ns: int) -> Text:
-    read = dict(follower.state.readable_ns)
-    probes = [p.name for p in follower.plan.probes if stop.probe in (None, p.name)]
-    oldest_ns = min((read.get(name, follower.state.phase_since_ns) for name in probes), default=now_ns)
-    quiet_ns = max(now_ns - oldest_ns, 0)
-    words = f"{quiet_ns / NS:.1f} of {limit(stop.silence_ns)}"
-    return Text(words, style="bold yellow" if quiet_ns * 2 > (stop.silence_ns or 1) else "green")
+    state = follower.state
+    probes = [p.name for p in follower.plan.probes if is_listened_to(stop, p)]
+    ends_ns = [(state.read_ns(name) or (0, state.phase_since_ns))[1] for name in probes]
+    return _of(max(now_ns - min(ends_ns, default=now_ns), 0), stop.silence_ns)

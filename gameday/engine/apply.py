@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gameday.engine.limits import watch
+from gameday.engine.meters import Meter, begun_meters, emptied_meters, metered_bucket, metered_sample
 from gameday.engine.state import LedgerTask, Owed, Running, State, Undoing
 from gameday.engine.windows import add_bucket, add_sample, emptied
 from gameday.history.events import (
@@ -51,7 +52,7 @@ def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901
         case Sample():
             return watch(_sampled(state, event))
         case LoadBucket():
-            return watch(replace(state, gauges=add_bucket(state.gauges, event, state.now_ns)))
+            return watch(_load_counted(state, event))
         case PhaseChanged():
             return _phase(state, event)
         case Armed():
@@ -92,24 +93,31 @@ def _phase(state: State, event: PhaseChanged) -> State:
         phase=event.phase,
         phase_since_ns=state.now_ns,
         gauges=emptied(state.gauges) if fresh else state.gauges,
+        meters=_meters(state, event.phase),
         held_since_ns=None if fresh else state.held_since_ns,
     )
 
 
+def _meters(state: State, phase: Phase) -> tuple[Meter, ...]:
+    if phase is Phase.BASELINE:
+        return emptied_meters(state.meters)
+    return begun_meters(state.meters, state.now_ns) if phase is Phase.RUNNING else state.meters
+
+
 def _sampled(state: State, sample: Sample) -> State:
-    state = replace(state, gauges=add_sample(state.gauges, sample, state.now_ns))
+    gauges = add_sample(state.gauges, sample, state.now_ns)
+    meters = metered_sample(state.meters, sample, state.now_ns, gauges)
+    state = replace(state, gauges=gauges, meters=meters)
     if sample.reading is Reading.UNREADABLE:
         return state
     others = tuple(entry for entry in state.readable_ns if entry[0] != sample.probe)
-    state = replace(state, readable_ns=(*others, (sample.probe, sample.ended_ns)))
-    runs = {entry[0]: entry for entry in state.bad_runs}
-    before = runs.get(sample.probe, (sample.probe, 0, 0, 0))
-    if sample.reading is Reading.GOOD:
-        runs[sample.probe] = (sample.probe, 0, sample.sent_ns, 0)
-    else:
-        first = sample.ended_ns if before[1] == 0 else before[3]
-        runs[sample.probe] = (sample.probe, before[1] + 1, before[2], first)
-    return replace(state, bad_runs=tuple(runs.values()))
+    return replace(state, readable_ns=(*others, (sample.probe, sample.sent_ns, sample.ended_ns)))
+
+
+def _load_counted(state: State, bucket: LoadBucket) -> State:
+    gauges = add_bucket(state.gauges, bucket, state.now_ns)
+    meters = metered_bucket(state.meters, bucket, state.now_ns, gauges)
+    return replace(state, gauges=gauges, meters=meters)
 
 
 def _step_started(state: State, event: StepStarted) -> State:

@@ -14,7 +14,7 @@ A command is applied to the state as soon as it is decided, so one event may lea
 from __future__ import annotations
 
 from gameday.engine.apply import apply
-from gameday.engine.limits import breach, held_for
+from gameday.engine.limits import breach, held_for, is_blind
 from gameday.engine.state import Running, State, Undoing
 from gameday.engine.undo import DEATH_WAIT_NS, pending_completion, undos_due
 from gameday.history.events import (
@@ -36,6 +36,7 @@ from gameday.history.events import (
 from gameday.plan.model import NS, Step, StepKind
 
 Decision = Command | StepEnded | UndoEnded | LedgerRead
+LOAD_STOPPED = "the load was stopped by the halt, so its service levels were not seen again"
 _ROUNDS_MAX = 200
 _ACTING = (StepKind.FAULT, StepKind.FAILOVER, StepKind.CHANGE)
 
@@ -57,7 +58,7 @@ def step(state: State, at_ns: int, event: Event | None) -> tuple[State, tuple[De
 def _next(state: State) -> tuple[Decision, ...]:
     if state.is_over:
         return ()
-    for rule in (_give_up, _halt, _kill_running, _complete, undos_due, _settle_steps, _advance):
+    for rule in (_give_up, _halt, _kill_running, _stop_load, _complete, undos_due, _settle_steps, _advance):
         commands = rule(state)
         if commands:
             return tuple(commands)
@@ -148,6 +149,13 @@ def _kill_running(state: State) -> tuple[Decision, ...]:
             return (KillAsked(item.id, "do", "halt"),)
         return (StepEnded(item.id, Effect.INDETERMINATE, detail="halted"),)
     return ()
+
+
+def _stop_load(state: State) -> tuple[Decision, ...]:
+    """Stop the load at once where the condition that halted the run says so; else it is stopped last."""
+    if not state.load_stopped:
+        return ()
+    return tuple(LoadAsked(name, "stop") for name in state.load_running)
 
 
 def _runs_on(state: State, item: Step) -> bool:
@@ -270,7 +278,7 @@ def _after_undo(state: State) -> tuple[Decision, ...]:
 
 def _finish(state: State) -> tuple[Decision, ...]:
     held = held_for(state, state.plan.steady_state.stabilise_ns)
-    if not (held or _waited(state) or state.hurried or state.lost or _never_ran(state)):
+    if not (held or _waited(state) or state.hurried or state.lost or _never_ran(state) or is_blind(state)):
         return ()
     if state.plan.ledger is not None and not state.lost and not _never_ran(state):
         if state.ledger is not None:
@@ -284,7 +292,7 @@ def _finish(state: State) -> tuple[Decision, ...]:
         if not expired:
             return () if state.purge_deadline_ns is not None else (PurgeAsked(marker="run"),)
     reason = "the steady state held" if held else "observation ended without a steady state"
-    return (PhaseChanged(Phase.FINISHED, reason),)
+    return (PhaseChanged(Phase.FINISHED, LOAD_STOPPED if state.load_stopped else reason),)
 
 
 def _never_ran(state: State) -> bool:

@@ -1,32 +1,39 @@
 """Stop conditions and the steady state: what the samples say, as limits see it.
 
-Every limit fails closed: a probe that cannot be read for longer than the silence limit is a breach,
-an SLO without data is not met. Only a run that may still inject (phase `running`) can be breached;
-before it the baseline gates, after it there is nothing left to halt.
+Every limit fails closed: what cannot be read for longer than its silence limit is a breach, an SLO
+without data is not met. Only a run that may still inject (phase `running`) can be breached; before
+it the baseline gates, after it there is nothing left to halt.
+
+Each halt says between which two instants its limit was crossed: (the last sample within it was sent,
+the first sample beyond it ended]. The time that a limit waits (`for`) comes after that and is known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from gameday.engine.meters import Meter
+from gameday.engine.readings import figure_words
 from gameday.engine.state import State
 from gameday.engine.windows import emptied
 from gameday.history.events import Halted, Phase, Warned
-from gameday.plan.model import NS, PPM, StopCondition
+from gameday.plan.limitwords import limit_words, subject_words, time_words
+from gameday.plan.model import LimitKind, Probe, StopCondition
 
 
 def watch(state: State) -> State:
-    """Bring up to date since when the steady state holds and since when each limit is crossed."""
-    if state.phase in (Phase.BASELINE, Phase.RECOVERING):
-        return _steady(state)
-    if state.phase is Phase.RUNNING:
-        return _crossings(state)
-    return state
+    """Bring up to date since when the steady state holds."""
+    return _steady(state) if state.phase in (Phase.BASELINE, Phase.RECOVERING) else state
 
 
 def _steady(state: State) -> State:
     wanted = state.plan.steady_state.slos
-    met = [gauge.is_met() for gauge in state.gauges if gauge.slo.name in wanted]
+    met = [
+        gauge.is_met()
+        for gauge in state.gauges
+        if gauge.slo.name in wanted and not (state.load_stopped and gauge.slo.probe is None)
+    ]
     if False in met:
         # The window starts anew, so that what went wrong before cannot be averaged away.
         return replace(state, held_since_ns=None, gauges=emptied(state.gauges))
@@ -36,22 +43,11 @@ def _steady(state: State) -> State:
     return replace(state, held_since_ns=since_ns)
 
 
-def _crossings(state: State) -> State:
-    before = dict(state.breach_since)
-    after: dict[str, int] = {}
-    for condition in state.plan.stop_conditions:
-        if condition.slo is not None and _is_crossed(state, condition):
-            after[condition.name] = before.get(condition.name, state.now_ns)
-    if after == before:
-        return state
-    return replace(state, breach_since=tuple(after.items()))
-
-
-def _is_crossed(state: State, condition: StopCondition) -> bool:
-    gauge = next((g for g in state.gauges if g.slo.name == condition.slo), None)
-    bad_ppm = gauge.bad_ppm() if gauge else None
-    limit_ppm = condition.bad_above_ppm if condition.bad_above_ppm is not None else PPM
-    return bad_ppm is not None and bad_ppm > limit_ppm
+def is_blind(state: State) -> bool:
+    """Tell whether the halt stopped the load that every SLO of the steady state is measured on."""
+    wanted = state.plan.steady_state.slos
+    seen = any(slo.probe is not None for slo in state.plan.slos if slo.name in wanted)
+    return bool(wanted) and not seen and state.load_stopped
 
 
 def held_for(state: State, duration_ns: int) -> bool:
@@ -67,10 +63,12 @@ def breach(state: State) -> Halted | Warned | None:
         return None
     radius = state.plan.blast_radius
     if radius is not None and state.now_ns - state.phase_since_ns > radius.duration_ns:
-        reason = f"the drill has run for {_s(radius.duration_ns)}, its blast radius allows no more"
-        return Halted(by="blast radius", reason=reason, condition="duration")
+        reason = f"the drill has run for {time_words(radius.duration_ns)}, its blast radius allows no more"
+        end_ns = state.phase_since_ns + radius.duration_ns
+        return Halted("blast radius", reason, "duration", end_ns, state.now_ns)
+    meters = iter(state.meters)
     for condition in state.plan.stop_conditions:
-        found = _breached(state, condition)
+        found = _breached(state, condition, meters)
         if found is None:
             continue
         if condition.then == "halt":
@@ -80,44 +78,48 @@ def breach(state: State) -> Halted | Warned | None:
     return None
 
 
-def _breached(state: State, condition: StopCondition) -> Halted | None:
-    if condition.slo is not None:
-        return _slo_breach(state, condition)
-    if condition.in_a_row is not None:
-        return _row_breach(state, condition)
-    return _silence_breach(state, condition)
+def _breached(state: State, condition: StopCondition, meters: Iterator[Meter]) -> Halted | None:
+    match condition.kind:
+        case LimitKind.SILENCE:
+            return _silence_breach(state, condition)
+        case LimitKind.DURATION:
+            end_ns = state.phase_since_ns + (condition.duration_ns or 0)
+            over = state.now_ns > end_ns
+            return _halt(condition, limit_words(condition), end_ns, state.now_ns) if over else None
+        case _:
+            return _meter_breach(state, next(meters))
 
 
-def _slo_breach(state: State, condition: StopCondition) -> Halted | None:
-    since_ns = dict(state.breach_since).get(condition.name)
-    if since_ns is None or state.now_ns - since_ns < condition.for_ns:
+def _meter_breach(state: State, meter: Meter) -> Halted | None:
+    condition, crossed_ns = meter.condition, meter.crossed_ns
+    if crossed_ns is not None and state.now_ns - crossed_ns >= condition.for_ns:
+        seen = figure_words(meter, state.now_ns)
+        reason = f"{limit_words(condition)}{': ' if seen else ''}{seen}"
+        return _halt(condition, reason, meter.kept_ns, crossed_ns)
+    if condition.fresh_ns is None:
         return None
-    limit = (condition.bad_above_ppm or 0) / 10_000
-    lasting = f" for {_s(condition.for_ns)}" if condition.for_ns else ""
-    reason = f"SLO {condition.slo}: more than {limit:g} % bad{lasting}"
-    return _halt(condition, reason, since_ns, state.now_ns)
-
-
-def _row_breach(state: State, condition: StopCondition) -> Halted | None:
-    for probe, count, last_good_ns, _first_bad_ns in state.bad_runs:
-        if probe == condition.probe and count >= (condition.in_a_row or 1):
-            reason = f"probe {probe}: {count} bad samples in a row, limit {condition.in_a_row}"
-            return _halt(condition, reason, last_good_ns, state.now_ns)
-    return None
+    last_ns = max(meter.read_ended_ns, state.phase_since_ns)
+    if state.now_ns - last_ns <= condition.fresh_ns:
+        return None
+    reason = f"{subject_words(condition)} could not be read for {time_words(condition.fresh_ns)}"
+    return _halt(condition, reason, meter.read_sent_ns or 0, state.now_ns)
 
 
 def _silence_breach(state: State, condition: StopCondition) -> Halted | None:
-    if condition.silence_ns is None:
-        return None
-    read = dict(state.readable_ns)
+    silence_ns = condition.silence_ns or 0
     for probe in state.plan.probes:
-        if condition.probe not in (None, probe.name):
+        if not is_listened_to(condition, probe):
             continue
-        last_ns = max(read.get(probe.name, 0), state.phase_since_ns)
-        if state.now_ns - last_ns > condition.silence_ns:
-            reason = f"probe {probe.name} could not be read for {_s(condition.silence_ns)}"
-            return _halt(condition, reason, last_ns, state.now_ns)
+        sent_ns, ended_ns = state.read_ns(probe.name) or (0, 0)
+        if state.now_ns - max(ended_ns, state.phase_since_ns) > silence_ns:
+            reason = f"probe {probe.name} could not be read for {time_words(silence_ns)}"
+            return _halt(condition, reason, sent_ns, state.now_ns)
     return None
+
+
+def is_listened_to(condition: StopCondition, probe: Probe) -> bool:
+    """Tell whether a limit on silence is about this probe. Probes of other conditions have their own."""
+    return condition.probe == probe.name or (condition.probe is None and not probe.of_condition)
 
 
 def _halt(condition: StopCondition, reason: str, after_ns: int, before_ns: int) -> Halted:
@@ -128,7 +130,3 @@ def _halt(condition: StopCondition, reason: str, after_ns: int, before_ns: int) 
         breach_after_ns=after_ns,
         breach_before_ns=before_ns,
     )
-
-
-def _s(duration_ns: int) -> str:
-    return f"{duration_ns / NS:g} s"

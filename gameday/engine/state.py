@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gameday.engine.meters import Meter, meters_of
 from gameday.engine.windows import Gauge, gauges_of
 from gameday.history.events import Halted, Phase
 from gameday.plan.model import Plan, Step
@@ -98,9 +99,8 @@ class State:
     failed_over: bool = False
     load_running: tuple[str, ...] = ()
     gauges: tuple[Gauge, ...] = ()
-    readable_ns: tuple[tuple[str, int], ...] = ()
-    bad_runs: tuple[tuple[str, int, int, int], ...] = ()
-    breach_since: tuple[tuple[str, int], ...] = ()
+    readable_ns: tuple[tuple[str, int, int], ...] = ()  # probe, sent and end of its last readable sample
+    meters: tuple[Meter, ...] = ()
     warned: tuple[str, ...] = ()
     held_since_ns: int | None = None
     ledger: LedgerTask | None = None
@@ -112,6 +112,16 @@ class State:
     def is_over(self) -> bool:
         """Tell whether the run has reached its last phase."""
         return self.phase is Phase.FINISHED
+
+    def read_ns(self, probe: str) -> tuple[int, int] | None:
+        """Return when the last readable sample of a probe was sent and when it ended; None before any."""
+        return next((entry[1:] for entry in self.readable_ns if entry[0] == probe), None)
+
+    @property
+    def load_stopped(self) -> bool:
+        """Tell whether a halt stopped the load as well, because its stop condition says so."""
+        name = self.halted.condition if self.halted is not None else ""
+        return any(c.name == name and c.stops != "faults" for c in self.plan.stop_conditions if name)
 
     def step(self, step_id: str) -> Step:
         """Return the plan's step of that id."""
@@ -127,4 +137,4 @@ def begin(plan: Plan) -> State:
         steps={step.id: step for step in plan.steps},
         groups=tuple(tuple(groups[number]) for number in sorted(groups)),
     )
-    return State(plan=plan, script=script, gauges=gauges_of(plan))
+    return State(plan=plan, script=script, gauges=gauges_of(plan), meters=meters_of(plan))

@@ -16,7 +16,7 @@ from gameday.plan.model import PPM, Plan, Slo
 
 _SLOT_MIN_NS = 100_000_000
 _SLOTS = 50
-_PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
+PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Gauge:
 
     def latency_ns(self) -> int | None:
         """Return the SLO's percentile over the window; None without a successful request."""
-        stat = _PERCENTILE_PPM.get(self.slo.load_stat or "")
+        stat = PERCENTILE_PPM.get(self.slo.load_stat or "")
         if stat is None:
             return None
         found = percentile_us(merge(slot.latency for slot in self.slots), stat)
@@ -100,7 +100,12 @@ def burn_rate(*, good: int, valid: int, objective_ppm: int) -> float:
 
 def gauges_of(plan: Plan) -> tuple[Gauge, ...]:
     """Return an empty gauge for each SLO of the plan."""
-    return tuple(Gauge(slo, max(_SLOT_MIN_NS, slo.window_ns // _SLOTS)) for slo in plan.slos)
+    return tuple(Gauge(slo, slot_ns_of(slo.window_ns)) for slo in plan.slos)
+
+
+def slot_ns_of(window_ns: int) -> int:
+    """Return how long a slot of a window is: a fiftieth of it, at least 100 ms, never more than all."""
+    return min(max(_SLOT_MIN_NS, window_ns // _SLOTS), max(window_ns, 1))
 
 
 def add_sample(gauges: tuple[Gauge, ...], sample: Sample, now_ns: int) -> tuple[Gauge, ...]:

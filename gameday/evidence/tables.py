@@ -260,7 +260,7 @@ def stop_conditions(account: Account) -> Table:
         rows.append(
             row(
                 Cell(shown(condition(stop)), shown(stop.name)),
-                stop.then if stop.stops == "faults" else f"{stop.then}, {stop.stops} too",
+                stop.then if stop.stops == "faults" else f"{stop.then}, load too",
                 came,
             )
         )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from gameday.plan.limitwords import limit_words, time_words
 from gameday.plan.model import NS, LoadChange, Plan, StopCondition
-from gameday.plan.units import as_text
 
 TEXT_MAX = 600
 
@@ -66,11 +66,7 @@ def limit(duration_ns: int | None) -> str:
     """Return a planned duration the way a person would say it: `30 s`, `5 min`."""
     if duration_ns is None:
         return "none"
-    text = as_text(duration_ns)
-    for unit, word in (("ms", "ms"), ("s", "s"), ("m", "min"), ("h", "h")):
-        if text.endswith(unit):
-            return f"{text.removesuffix(unit)} {word}"
-    return text
+    return time_words(duration_ns)
 
 
 def at(at_ns: int | None) -> str:
@@ -90,14 +86,7 @@ def count(number: int, noun: str) -> str:
 
 def condition(stop: StopCondition) -> str:
     """Return the limit that a stop condition sets, in words."""
-    if stop.slo is not None:
-        lasting = f" for {limit(stop.for_ns)}" if stop.for_ns else ""
-        return f"SLO {stop.slo}: more than {percent(stop.bad_above_ppm or 0)} bad{lasting}"
-    if stop.in_a_row is not None:
-        return f"probe {stop.probe}: {stop.in_a_row} bad samples in a row"
-    return (
-        f"{'probe ' + stop.probe if stop.probe else 'any probe'}: cannot be read for {limit(stop.silence_ns)}"
-    )
+    return limit_words(stop)
 
 
 def load_words(change: LoadChange) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from gameday.history.events import Reading
 from gameday.hosts.httpprobe import connect, exchange, kind_of
 from gameday.hosts.processes import kill_all
+from gameday.hosts.prometheus import monitoring_reader
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Probe, ProbeKind
 
@@ -43,6 +44,8 @@ def reader_of(probe: Probe, run: str) -> Reader:
             return _sql(spec, timeout_s)
         case ProbeKind.PROCESS:
             return _process(spec, timeout_s)
+        case ProbeKind.PROMETHEUS | ProbeKind.ALERTMANAGER:
+            return monitoring_reader(probe.kind, spec, timeout_s)
         case ProbeKind.ACTIVITY:
             raise ValueError("an activity is read in a host of its own")
 

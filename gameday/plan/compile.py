@@ -9,6 +9,7 @@ from typing import Any
 
 from gameday.errors import PlanError, Problem
 from gameday.plan.catalogue import INVERSES
+from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
 from gameday.plan.model import (
     Activity,
@@ -25,12 +26,12 @@ from gameday.plan.model import (
     SteadyState,
     Step,
     StepKind,
-    StopCondition,
     Target,
 )
 from gameday.plan.schema import (
     ABOUT,
     ActivityIn,
+    AlertmanagerIn,
     FailoverIn,
     FaultIn,
     HoldIn,
@@ -40,15 +41,13 @@ from gameday.plan.schema import (
     ParallelIn,
     PlanIn,
     ProbeIn,
+    PrometheusIn,
     RunbookIn,
-    StopConditionIn,
     UndoIn,
 )
 from gameday.plan.source import Source, Where
 
 SLACK_NS = 1_000_000_000
-_BAD_SHARE = re.compile(r"above (\d+(?:\.\d+)?)\s*%\Z")
-_BAD_ROW = re.compile(r"(\d+) in a row\Z")
 _MAX = re.compile(r"(\d+)(?: of (\d+))?\Z")
 _ACTION = re.compile(r"[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+\Z")
 
@@ -71,6 +70,8 @@ class Compiler:
         """Return the plan. Problems stand in the sources; the result is void when there are any."""
         for number, item in enumerate(plan.steps):
             self._step(item, ("steps", number))
+        declared = tuple(self._probe(name, item) for name, item in sorted(plan.probes.items()))
+        conditions, probes = Conditions(plan, declared, self.at).compile()
         return Plan(
             title=plan.title,
             kind=plan.kind,
@@ -93,15 +94,13 @@ class Compiler:
             ),
             recovery=plan.recovery,
             load=tuple(self._load(item, ("load", n)) for n, item in enumerate(plan.load)),
-            probes=tuple(self._probe(name, item) for name, item in sorted(plan.probes.items())),
+            probes=probes,
             slos=tuple(
                 Slo(name, s.window, s.objective, s.probe, s.load, s.below)
                 for name, s in sorted(plan.slos.items())
             ),
             steady_state=_steady_state(plan),
-            stop_conditions=tuple(
-                self._stop_condition(item, number) for number, item in enumerate(plan.stop_conditions)
-            ),
+            stop_conditions=conditions,
             blast_radius=self._blast_radius(plan),
             steps=tuple(self.steps),
             ledger=self._ledger(plan),
@@ -124,7 +123,7 @@ class Compiler:
         where: Where = ("probes", name)
         kinds = [kind for kind in ProbeKind if getattr(item, kind) is not None]
         if len(kinds) != 1:
-            expected = "exactly one of http, tcp, sql, process and activity is needed"
+            expected = f"exactly one of {', '.join(ProbeKind)} is needed"
             self.at.complain(where, f"probe {name!r} has {len(kinds)} kinds: {expected}")
             kinds = [ProbeKind.TCP]
         spec: Any = getattr(item, kinds[0])
@@ -132,36 +131,10 @@ class Compiler:
             activity = self._activity(spec, (*where, "activity"), name, item.timeout)
             text = json.dumps({"provider": json.loads(activity.provider), "tolerance": spec.tolerance})
         else:
+            if isinstance(spec, PrometheusIn | AlertmanagerIn):
+                check_reader(self.at, (*where, str(kinds[0])), spec)
             text = _json(spec.model_dump(exclude_none=True) if spec is not None else {})
         return Probe(name, kinds[0], text, item.every, item.timeout, writes=item.writes is not None)
-
-    def _stop_condition(self, item: StopConditionIn, number: int) -> StopCondition:
-        where: Where = ("stop_conditions", number)
-        share, row = _BAD_SHARE.match(item.bad or ""), _BAD_ROW.match(item.bad or "")
-        kind = ""
-        if item.silence is not None and item.slo is None and item.bad is None:
-            kind = "silence"
-        elif item.slo is not None and share and item.probe is None and item.silence is None:
-            kind = "slo"
-        elif item.probe is not None and row and item.slo is None and item.silence is None:
-            kind = "probe"
-        else:
-            self.at.complain(
-                (*where, "bad"),
-                "expected `slo:` with `bad: above 90%` (and `for:`), or `probe:` with `bad: 3 in a row`, "
-                "or `silence: 2s`",
-            )
-        return StopCondition(
-            name=item.name or f"{number + 1}-{item.slo or item.probe or 'silence'}",
-            then=item.then,
-            slo=item.slo,
-            bad_above_ppm=int(float(share[1]) * 10_000) if share else None,
-            for_ns=item.lasting or 0,
-            probe=item.probe,
-            in_a_row=int(row[1]) if row and kind == "probe" else None,
-            silence_ns=item.silence,
-            stops=item.stops,
-        )
 
     def _blast_radius(self, plan: PlanIn) -> BlastRadius:
         radius = plan.blast_radius

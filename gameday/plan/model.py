@@ -106,6 +106,8 @@ class ProbeKind(StrEnum):
     TCP = "tcp"
     SQL = "sql"
     PROCESS = "process"
+    PROMETHEUS = "prometheus"
+    ALERTMANAGER = "alertmanager"
     ACTIVITY = "activity"
 
 
@@ -116,6 +118,8 @@ class Probe:
     http: {"url", "method"="GET", "status"=[200..299], "body"?, "headers"?, "keep_alive"=false}
     tcp: {"host", "port"} · sql: {"dsn", "query", "expect"?} · process: {"argv"}
     activity: a Chaos Toolkit probe {"provider", "tolerance"}
+    prometheus, alertmanager: see hosts.prometheus
+    With `of_condition` the probe was made for one stop condition, which alone speaks for it.
     """
 
     name: str
@@ -124,6 +128,7 @@ class Probe:
     every_ns: int
     timeout_ns: int
     writes: bool = False
+    of_condition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +157,41 @@ class SteadyState:
     patience_ns: int = 60 * NS
 
 
+class LimitKind(StrEnum):
+    """What a stop condition measures."""
+
+    ROW = "row"
+    COUNT = "count"
+    SHARE = "share"
+    SLO = "slo"
+    BURN = "burn"
+    BUDGET = "budget"
+    LATENCY = "latency"
+    ERRORS = "errors"
+    ACHIEVED = "achieved"
+    FAILED = "failed"
+    SILENCE = "silence"
+    DURATION = "duration"
+
+
 @dataclass(frozen=True, slots=True)
 class StopCondition:
     """A limit that halts the run (or warns) when breached, or when it cannot be read.
 
-    Exactly one of: `slo` with `bad_above_ppm` held `for_ns`; `probe` with `in_a_row` bad samples;
-    `silence_ns`, no fresh sample of some probe for that long.
+    What is measured, and when the limit is crossed:
+
+    * `probe` with `in_a_row`: that many samples of `reading` (bad or unreadable), one after another;
+      with `count`: that many within `within_ns`; with `bad_above_ppm`: a larger share of `within_ns`.
+    * `slo` with `bad_above_ppm`: a larger bad share of its window; with `burn_above_milli`: its budget
+      burns faster (in thousandths) over both `long_ns` and `short_ns`; with `budget_above_ppm`: the
+      drill has spent a larger share of the error budget of `budget_ns`.
+    * `load` with `above_ns` (p50 … p999), `bad_above_ppm` (errors) or `below_ppm` (achieved), each over
+      `within_ns`; `failed_above`: more failed requests since the drill began, or within `within_ns`.
+    * `silence_ns`: no readable sample of `probe` (or of some probe) for that long.
+    * `duration_ns`: the drill has been running longer.
+
+    A crossing breaches once it has lasted `for_ns`. A limit that was not read afresh for `fresh_ns` is
+    breached too. A halt takes back every fault; with `stops` load or both it stops the load as well.
     """
 
     name: str
@@ -168,7 +202,41 @@ class StopCondition:
     probe: str | None = None
     in_a_row: int | None = None
     silence_ns: int | None = None
-    stops: str = "faults"
+    stops: str = "faults"  # faults | load | both
+    reading: str = "bad"  # bad | unreadable
+    count: int | None = None
+    within_ns: int = 0
+    burn_above_milli: int | None = None
+    long_ns: int = 0
+    short_ns: int = 0
+    budget_above_ppm: int | None = None
+    budget_ns: int = 0
+    load: str | None = None  # p50 | p90 | p95 | p99 | p999 | errors | achieved
+    above_ns: int | None = None
+    below_ppm: int | None = None
+    failed_above: int | None = None
+    duration_ns: int | None = None
+    fresh_ns: int | None = None
+
+    @property
+    def kind(self) -> LimitKind:
+        """What the condition measures."""
+        for value, kind in (
+            (self.duration_ns, LimitKind.DURATION),
+            (self.failed_above, LimitKind.FAILED),
+            (self.burn_above_milli, LimitKind.BURN),
+            (self.budget_above_ppm, LimitKind.BUDGET),
+            (self.slo, LimitKind.SLO),
+            (self.below_ppm, LimitKind.ACHIEVED),
+            (self.above_ns, LimitKind.LATENCY),
+            (self.load, LimitKind.ERRORS),
+            (self.in_a_row, LimitKind.ROW),
+            (self.count, LimitKind.COUNT),
+            (self.bad_above_ppm, LimitKind.SHARE),
+        ):
+            if value is not None:
+                return kind
+        return LimitKind.SILENCE
 
 
 @dataclass(frozen=True, slots=True)

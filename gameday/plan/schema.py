@@ -67,6 +67,28 @@ class ActivityProbeIn(ActivityIn):
     tolerance: Any = True
 
 
+class PrometheusIn(Part):
+    """A query compared with a limit, or an alert that must not fire."""
+
+    url: str
+    query: str | None = None
+    bad_above: int | float | None = None
+    bad_below: int | float | None = None
+    series: Literal["one", "any", "all"] | None = None
+    alert: str | None = None
+    labels: dict[str, str] | None = None
+    token_env: str | None = None
+
+
+class AlertmanagerIn(Part):
+    """An alert that must not be there, silenced or not."""
+
+    url: str
+    alert: str
+    labels: dict[str, str] | None = None
+    token_env: str | None = None
+
+
 class ProbeIn(Part):
     """One measurement at a fixed rate. Exactly one kind."""
 
@@ -74,6 +96,8 @@ class ProbeIn(Part):
     tcp: TcpIn | None = None
     sql: SqlIn | None = None
     process: ProcessIn | None = None
+    prometheus: PrometheusIn | None = None
+    alertmanager: AlertmanagerIn | None = None
     activity: ActivityProbeIn | None = None
     every: Duration
     timeout: Duration
@@ -99,17 +123,39 @@ class SteadyStateIn(Part):
     patience: Duration | None = None
 
 
+class BurnRateIn(Part):
+    """How fast an error budget may burn, over a long and a short window at once."""
+
+    above: int | float
+    long: Duration
+    short: Duration
+
+
 class StopConditionIn(Part):
-    """A limit: an SLO's bad share, bad samples in a row, or silence."""
+    """A limit on a probe, an SLO, the load, failed requests, Prometheus, silence or time."""
 
     name: Key | None = None
     slo: Key | None = None
     probe: Key | None = None
-    bad: str | None = None
-    lasting: Duration | None = Field(default=None, alias="for")
+    load: Literal["p50", "p90", "p95", "p99", "p999", "errors", "achieved"] | None = None
+    failed_requests: str | None = None
+    prometheus: PrometheusIn | None = None
+    alertmanager: AlertmanagerIn | None = None
+    duration: Duration | None = None
     silence: Duration | None = None
+    bad: str | None = None
+    unreadable: str | None = None
+    burn_rate: BurnRateIn | None = None
+    budget_spent: str | None = None
+    of: Duration | None = None
+    above: str | int | float | None = None
+    below: str | int | float | None = None
+    within: Duration | None = None
+    lasting: Duration | None = Field(default=None, alias="for")
+    every: Duration | None = None
+    timeout: Duration | None = None
     then: Literal["halt", "warn"] = "halt"
-    stops: Literal["faults", "load"] = "faults"
+    stops: Literal["faults", "load", "both"] = "faults"
 
 
 class ObjectiveIn(Part):

@@ -6,6 +6,7 @@ from collections import Counter
 
 from gameday.plan.model import PPM, Plan, Step, StepKind
 from gameday.plan.source import Source
+from gameday.plan.trippable import limit_warnings
 from gameday.plan.units import as_text
 
 
@@ -31,6 +32,8 @@ def check_references(plan: Plan, source: Source) -> None:  # noqa: C901 - one cl
             _known(source, (*place, "slo"), condition.slo, slos, "SLO")
         if condition.probe is not None:
             _known(source, (*place, "probe"), condition.probe, probes, "probe")
+        if (condition.load is not None or condition.failed_above is not None) and not plan.load:
+            source.complain(place, "this condition is measured on load, but the plan has none")
     for number, objective in enumerate(plan.objectives):
         _known(source, ("objectives", number, "measured_by"), objective.measured_by, probes, "probe")
     _check_names(plan, source)
@@ -118,12 +121,7 @@ def warnings(plan: Plan) -> tuple[str, ...]:
                     f"SLO {slo.name}: {count} samples a window, so one bad sample misses "
                     f"{slo.objective_ppm / 10_000:g} %"
                 )
-    radius = plan.blast_radius
-    for condition in plan.stop_conditions:
-        never = condition.bad_above_ppm == PPM
-        never = never or (radius is not None and condition.for_ns >= radius.duration_ns)
-        if never:
-            found.append(f"stop condition {condition.name} can never trip")
+    found += limit_warnings(plan)
     if (
         plan.recovery == "plan"
         and plan.objectives

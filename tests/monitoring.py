@@ -1,0 +1,107 @@
+"""A real Prometheus and a real Alertmanager on loopback, with one metric that a test sets at will."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import pytest
+
+CONFIG = """
+global: {{scrape_interval: 250ms, evaluation_interval: 250ms}}
+rule_files: [{folder}/rules.yml]
+alerting: {{alertmanagers: [{{static_configs: [{{targets: ["127.0.0.1:{pager}"]}}]}}]}}
+scrape_configs:
+  - {{job_name: it, static_configs: [{{targets: ["127.0.0.1:{metrics}"]}}]}}
+"""
+RULES = """
+groups:
+  - name: it
+    rules:
+      - {alert: Hot, expr: heat > 5, labels: {severity: page}}
+      - {alert: Slow, expr: heat > 5, for: 1h}
+"""
+PAGER = "{route: {receiver: none, group_wait: 0s, group_interval: 1s}, receivers: [{name: none}]}"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+class Monitoring:
+    """`heat` is the metric; the alert Hot fires above 5, Slow is pending then."""
+
+    def __init__(self, folder):
+        for program in ("prometheus", "prometheus-alertmanager"):
+            if shutil.which(program) is None:
+                pytest.skip(f"{program} is not installed: apt-get install prometheus prometheus-alertmanager")
+        self.heat = 1.0
+        handler = type("Handler", (Metrics,), {"of": self})
+        self.metrics = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.metrics.serve_forever, daemon=True).start()
+        port, pager = free_port(), free_port()
+        self.url, self.pager_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{pager}"
+        self.log = (folder / "log").open("wb")
+        ports = {"folder": folder, "pager": pager, "metrics": self.metrics.server_address[1]}
+        (folder / "prometheus.yml").write_text(CONFIG.format(**ports))
+        (folder / "rules.yml").write_text(RULES)
+        (folder / "pager.yml").write_text(PAGER)
+        self.server = self.start(
+            "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        )  # fmt: skip
+        self.pager = self.start(
+            "prometheus-alertmanager", f"--config.file={folder}/pager.yml", f"--storage.path={folder}/pager",
+            f"--web.listen-address=127.0.0.1:{pager}", "--cluster.listen-address=",
+        )  # fmt: skip
+        self.wait_for(lambda: self.value("up") == 1.0)
+
+    def start(self, *argv):
+        return subprocess.Popen(argv, stdout=self.log, stderr=self.log)
+
+    def value(self, query):
+        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            result = json.load(answer)["data"]["result"]
+        return float(result[0]["value"][1]) if result else None
+
+    def wait_for(self, is_it, timeout_s=40.0):
+        give_up = time.monotonic() + timeout_s
+        while True:
+            try:
+                if is_it():
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < give_up, "the monitoring did not get there"
+            time.sleep(0.05)
+
+    def close(self):
+        for process in (self.server, self.pager):
+            process.kill()
+            process.wait()
+        self.metrics.shutdown()
+        self.metrics.server_close()
+        self.log.close()
+
+
+class Metrics(http.server.BaseHTTPRequestHandler):
+    of = None
+
+    def do_GET(self):
+        body = f'heat {self.of.heat}\nparts{{n="1"}} 1\nparts{{n="2"}} 9\nodd NaN\n'.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass

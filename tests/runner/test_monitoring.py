@@ -1,0 +1,126 @@
+"""A real Prometheus and Alertmanager: what their readers say, and an alert turning red halts a drill."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gameday.history.events import Reading
+from gameday.hosts.readers import reader_of
+from gameday.plan.model import NS, Probe, ProbeKind
+from tests.drills import SHORT, Run, make_project
+from tests.monitoring import Monitoring
+
+pytestmark = pytest.mark.slow
+GOOD, BAD, UNREADABLE = Reading.GOOD, Reading.BAD, Reading.UNREADABLE
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory):
+    found = Monitoring(tmp_path_factory.mktemp("monitoring"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def cool(monitoring):
+    monitoring.heat = 1.0
+    monitoring.wait_for(lambda: read(monitoring, alert="Hot")[0] is GOOD)
+    monitoring.wait_for(lambda: pager(monitoring, alert="Hot")[0] is GOOD)
+
+
+def read(monitoring, kind=ProbeKind.PROMETHEUS, **spec):
+    url = monitoring.url if kind is ProbeKind.PROMETHEUS else monitoring.pager_url
+    return reader_of(Probe("p", kind, json.dumps({"url": url, **spec}), NS, 5 * NS), "run")()
+
+
+def pager(monitoring, **spec):
+    return read(monitoring, ProbeKind.ALERTMANAGER, **spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "reading", "words"),
+    [
+        ({"query": "heat", "bad_above": 5}, GOOD, ""),
+        ({"query": "heat", "bad_below": 2}, BAD, "value 1"),
+        ({"query": "scalar(heat)", "bad_above": 0.5}, BAD, "value 1"),
+        ({"query": "heat / 0", "bad_above": 5}, BAD, "value inf"),
+        ({"query": "odd", "bad_above": 5}, UNREADABLE, "NaN"),
+        ({"query": "heat_there_is_none", "bad_above": 5}, UNREADABLE, "no data"),
+        ({"query": "parts", "bad_above": 5}, UNREADABLE, "2 series, expected one"),
+        ({"query": "parts", "bad_above": 5, "series": "any"}, BAD, "9"),
+        ({"query": "parts", "bad_above": 5, "series": "all"}, GOOD, ""),
+        ({"query": "heat[5s]", "bad_above": 5}, UNREADABLE, "matrix"),
+        ({"query": "heat ===", "bad_above": 5}, UNREADABLE, "HTTP 400"),
+        ({"alert": "Hot"}, GOOD, ""),
+        ({"alert": "Hott"}, UNREADABLE, "no rule makes an alert 'Hott'"),
+    ],
+)
+def test_what_a_real_prometheus_says(monitoring, spec, reading, words):
+    found, detail = read(monitoring, **spec)
+    assert (found, words in detail) == (reading, True), detail
+
+
+def test_an_alert_is_seen_to_fire_and_to_end_in_both(monitoring):
+    assert pager(monitoring, alert="Hot")[0] is GOOD
+    monitoring.heat = 9.0
+    monitoring.wait_for(lambda: read(monitoring, alert="Hot", labels={"severity": "page"})[0] is BAD)
+    monitoring.wait_for(lambda: pager(monitoring, alert="Hot", labels={"severity": "page"})[0] is BAD)
+    assert read(monitoring, alert="Hot", labels={"severity": "info"})[0] is GOOD
+    assert pager(monitoring, alert="Hot", labels={"severity": "info"})[0] is GOOD
+    assert read(monitoring, alert="Slow") == (GOOD, "")  # Pending is not firing.
+    monitoring.heat = 1.0
+    monitoring.wait_for(lambda: read(monitoring, alert="Hot")[0] is GOOD)
+    monitoring.wait_for(lambda: pager(monitoring, alert="Hot")[0] is GOOD)
+
+
+def drill(tmp_path, condition):
+    project = make_project(tmp_path, **SHORT)
+    path = project / "experiments" / "latency.yaml"
+    text = path.read_text()
+    old = next(line for line in text.splitlines() if "slo: latency, bad" in line)
+    more = next(line for line in text.splitlines() if "20 in a row" in line)
+    path.write_text(text.replace(old, f"  - {{{condition}}}").replace(more, "").replace("15s", "60s"))
+    return Run(project, "latency")
+
+
+@pytest.mark.parametrize("system", ["prometheus", "alertmanager", "query"])
+def test_an_alert_that_turns_red_halts_the_drill(tmp_path, monitoring, lab, system):
+    condition = {
+        "prometheus": f"name: red, prometheus: {{url: '{monitoring.url}', alert: Hot}}, every: 200ms, stops: both",
+        "alertmanager": f"name: red, alertmanager: {{url: '{monitoring.pager_url}', alert: Hot}}, every: 200ms",
+        "query": f"name: red, prometheus: {{url: '{monitoring.url}', query: heat}}, above: 5, every: 200ms, for: 500ms",
+    }[system]
+    run = drill(tmp_path, condition)
+    run.wait_for(lambda kind, data: kind == "StepEnded" and data["in_place"])
+    monitoring.heat = 9.0
+    code, out = run.end()
+    assert code == 1, out
+    events = run.kinds()
+    number, halted = next((n, data) for n, (kind, data) in enumerate(events) if kind == "Halted")
+    assert halted["condition"] == "red", halted
+    assert 0 < halted["breach_before_ns"] - halted["breach_after_ns"] < 5 * NS
+    undone = [data["step"] for kind, data in events if kind == "UndoEnded" and data["undone"]]
+    assert undone == ["1-the-users-path-is-slow"]
+    stopped = next(
+        n for n, (kind, data) in enumerate(events) if kind == "LoadAsked" and data["ask"] == "stop"
+    )
+    finished = next(n for n, (kind, data) in enumerate(events) if data.get("phase") == "recovering")
+    assert (number < stopped < finished) == (system == "prometheus")
+    assert "red" in (run.folder / "report.html").read_text()
+
+
+def test_a_monitoring_system_that_dies_is_a_breach_of_its_own_silence_limit(tmp_path, lab, tmp_path_factory):
+    own = Monitoring(tmp_path_factory.mktemp("own"))
+    try:
+        condition = f"prometheus: {{url: '{own.url}', alert: Hot}}, every: 200ms, timeout: 200ms, silence: 1s"
+        run = drill(tmp_path, condition)
+        run.wait_for(lambda kind, data: kind == "StepEnded" and data["in_place"])
+        own.server.kill()
+        code, out = run.end()
+        assert code == 1, out
+        halted = next(data for kind, data in run.kinds() if kind == "Halted")
+        assert halted["reason"] == "probe stop-1-Hot could not be read for 1 s"
+    finally:
+        own.close()
