@@ -43,10 +43,10 @@ def _limit(stop: StopCondition) -> str:  # noqa: C901 - one case a kind
         case LimitKind.BURN:
             rate = (stop.burn_above_milli or 0) / 1000
             windows = f"{time_words(stop.long_ns)} and {time_words(stop.short_ns)}"
-            return f"{subject}: budget burns faster than {rate:g}x over {windows}"
+            return f"{subject}: budget burns over {rate:g}x in {windows}"
         case LimitKind.BUDGET:
             share = _percent(stop.budget_above_ppm)
-            return f"{subject}: more than {share} of the error budget of {_long(stop.budget_ns)} spent"
+            return f"{subject}: more than {share} of the budget of {_long(stop.budget_ns)} spent"
         case LimitKind.LATENCY:
             return f"load: {stop.load} above {time_words(stop.above_ns or 0)} within {within}"
         case LimitKind.ERRORS:
