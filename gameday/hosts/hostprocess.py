@@ -17,6 +17,8 @@ from typing import Any
 from gameday.hosts.processes import send, start_ticks
 from gameday.hosts.spawner import Child, Spawner
 
+REPLY_MAX = 1 << 20
+
 
 class HostProcess:
     """A spawned host. A thread of its own hears its replies and its end."""
@@ -89,6 +91,8 @@ class HostProcess:
             if pipe in ready:
                 data = os.read(pipe, 65536)
                 *lines, buffer = (buffer + data).split(b"\n")
+                if len(buffer) > REPLY_MAX:
+                    buffer = b""  # No reply of ours is so long.
                 for line in lines:
                     self._hear(line)
                 if not data:
@@ -117,7 +121,7 @@ class HostProcess:
             else:
                 self.refused = str(reply.get("refused", ""))
                 self.armed.set()
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return  # Not from the host itself: somebody found its pipe.
 
 

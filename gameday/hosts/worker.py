@@ -218,12 +218,14 @@ class ActionHost:
     def _answer(self, host: HostProcess, reply: dict[str, Any]) -> None:
         with self._lock:
             entry = self._going.get(reply["token"])
-            if entry is None or entry[0] is not host:
-                return
-            del self._going[reply["token"]]
+        if entry is None or entry[0] is not host:
+            return
         job = entry[1]
-        event = _undo_ended(job, reply) if job.role == "undo" else _step_ended(job, reply)
-        self._inbox.put((self._clock.now_ns(), self._on_run_clock(event)))
+        event = self._on_run_clock(_undo_ended(job, reply) if job.role == "undo" else _step_ended(job, reply))
+        with self._lock:  # Only now: a reply that is not whole must not cost the `go` its answer.
+            if self._going.pop(reply["token"], None) is None:
+                return
+        self._inbox.put((self._clock.now_ns(), event))
 
     def _on_run_clock(self, event: StepEnded | UndoEnded) -> StepEnded | UndoEnded:
         def run_ns(boot_ns: int | None) -> int | None:

@@ -30,6 +30,7 @@ from gameday.plan.model import (
 )
 from gameday.plan.schema import (
     ABOUT,
+    STEPS_MAX,
     ActivityIn,
     AlertmanagerIn,
     FailoverIn,
@@ -48,7 +49,7 @@ from gameday.plan.schema import (
 from gameday.plan.source import Source, Where
 
 SLACK_NS = 1_000_000_000
-_MAX = re.compile(r"(\d+)(?: of (\d+))?\Z")
+_MAX = re.compile(r"([0-9]{1,9})(?: of ([0-9]{1,9}))?\Z")
 _ACTION = re.compile(r"[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+\Z")
 
 
@@ -191,6 +192,9 @@ class Compiler:
         if runbook is None:
             return
         source, book = runbook
+        if len(self.steps) + len(book.steps) > STEPS_MAX:
+            self.at.complain(where, f"with this runbook there are more than {STEPS_MAX} steps")
+            return
         before, self.at = self.at, source
         count = sum(1 for step in self.steps if step.runbook and step.runbook.startswith(item.runbook))
         self.runbook = item.runbook if not count else f"{item.runbook}#{self.group}"

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from gameday.plan.units import Duration, Rate, Ratio
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+STEPS_MAX = 500
 Key = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
 
 
@@ -339,7 +340,7 @@ class RunbookFileIn(Part):
     title: Name
     purpose: str = ""
     owner: str = ""
-    steps: list[SimpleStep] = Field(min_length=1)
+    steps: list[SimpleStep] = Field(min_length=1, max_length=STEPS_MAX)
 
 
 class PlanIn(Part):
@@ -368,7 +369,7 @@ class PlanIn(Part):
     steady_state: SteadyStateIn
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn
-    steps: list[AnyStep] = Field(min_length=1)
+    steps: list[AnyStep] = Field(min_length=1, max_length=STEPS_MAX)
     ledger: LedgerIn | None = None
 
 

@@ -8,7 +8,7 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from types import FrameType
 
 from gameday import __version__
 from gameday.engine.state import State, begin
-from gameday.errors import GameDayError, Refused
+from gameday.errors import GameDayError, HistoryError, Refused
 from gameday.history.events import (
     Armed,
     HaltAsked,
@@ -47,6 +47,7 @@ from gameday.runner.loop import Loop
 _SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
+NO_RECORD = "Free some space or mend the disk. Without a record nothing is injected."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,13 @@ def run_drill(
     lease.take()
     try:
         folder = make_run_folder(project, plan, run_dir)
-        write_plan(folder, plan)
-        return _Drill(plan, found, folder, project, operator).run(started)
+        try:
+            write_plan(folder, plan)
+            drill = _Drill(plan, found, folder, project, operator)
+        except (OSError, HistoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise Refused(f"the run folder {folder} cannot be written: {reason}", todo=NO_RECORD) from error
+        return drill.run(started)
     finally:
         lease.release()
 
@@ -110,22 +116,25 @@ class _Drill:
         self.guard: Guard | None = None
         self.looked_ns = 0
         self.guards_lost = 0
+        self.is_settled = False  # Nothing is owed: nothing was begun, or the loop came to its end.
 
     def run(self, started: queue.SimpleQueue[Path | None] | None) -> RunEnd:
-        self._begin()
-        if started is not None:
-            started.put(self.folder)
         with ExitStack() as stack:
             stack.callback(self.history.close)
             self._take_signals(stack)
             try:
+                self._begin()
+                if started is not None:
+                    started.put(self.folder)
                 loop = self._arm(stack)
             except GameDayError as error:
+                self.is_settled = True
                 self._end(begin(self.plan), Outcome.REFUSED)
                 if isinstance(error, Refused):
                     raise
                 raise Refused(str(error), todo=error.todo) from error
             state = loop.run()
+            self.is_settled = True
             outcome = Outcome.HALTED if state.halted is not None else Outcome.COMPLETED
             return self._end(state, outcome)
 
@@ -243,7 +252,8 @@ class _Drill:
         threading.Thread(target=wait, name="new-guard", daemon=True).start()
 
     def _end_guard(self) -> None:
-        if self.guard is not None:
+        """Let the watchdog go. After a defect of ours it must stay: it undoes once this process ends."""
+        if self.guard is not None and self.is_settled:
             self.guard.end()
 
     def _between_turns(self) -> None:
@@ -271,10 +281,11 @@ class _Drill:
             stack.callback(signal.signal, number, signal.signal(number, ask))
 
     def _end(self, state: State, outcome: Outcome) -> RunEnd:
-        now_ns = self.clock.now_ns()
-        self._note(read_clock())
-        self.history.seal(now_ns, utc_text())
-        self._note(RunEnded(outcome, state.stuck, state.failed_over))
+        with suppress(HistoryError):  # A disk that is broken halted the run, and must not hide its end.
+            self._note(read_clock())
+            self.history.seal(self.clock.now_ns(), utc_text())
+        with suppress(HistoryError):
+            self._note(RunEnded(outcome, state.stuck, state.failed_over))
         interrupted = state.halted is not None and state.halted.by.startswith("operator")
         return RunEnd(self.folder, str(outcome), state.stuck, state.failed_over, interrupted)
 
