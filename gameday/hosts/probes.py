@@ -70,6 +70,8 @@ class ProbeCrew:
         self._stop.set()
         until_s = time.monotonic() + timeout_s
         for schedule in self._schedules:
+            if schedule.ident is None:
+                continue  # A run that is refused stops probes that never began.
             schedule.join(max(until_s - time.monotonic(), 0.0))
         for host in self._hosts:
             host.close()

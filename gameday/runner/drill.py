@@ -124,7 +124,11 @@ class _Drill:
             stack.callback(self.history.close)
             self._take_signals(stack)
             try:
-                loop = self._arm(stack)
+                self._start_guard()
+                stack.callback(self._end_guard)
+                assert self.guard is not None
+                with self.guard.beating():
+                    loop = self._arm(stack)
             except GameDayError as error:
                 self._end(begin(self.plan), Outcome.REFUSED)
                 if isinstance(error, Refused):
@@ -155,9 +159,7 @@ class _Drill:
         self._host("runner", "runner", os.getpid())
 
     def _arm(self, stack: ExitStack) -> Loop:
-        """Make everything ready. The watchdog comes first, the load last."""
-        self._start_guard()
-        stack.callback(self._end_guard)
+        """Make everything ready. The watchdog came first, the load comes last."""
         hosts = ActionHosts(
             self.plan,
             log_dir=self.folder / "hosts",
