@@ -17,6 +17,8 @@ from gameday.console.summary import summary_lines
 from gameday.errors import RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.model import Plan
+from gameday.plan.policy import Policy
+from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import lab_state_file
 from gameday.runner.conclude import conclude
 from gameday.runner.drill import RunEnd, run_drill
@@ -39,11 +41,12 @@ def carry_out(asked: argparse.Namespace) -> int:
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if asked.rehearse:
-        return _rehearse(plan, project)
+        return _rehearse(plan, project, find_policy(project, asked.policy))
     return _run(plan, project, asked)
 
 
 def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
+    policy = find_policy(project, asked.policy)
     started: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
     view = threading.Thread(target=_view, args=(started, asked.plain), name="view", daemon=True)
     view.start()
@@ -54,6 +57,7 @@ def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
             operator=operator(asked),
             run_dir=Path(asked.run_dir) if asked.run_dir else None,
             started=started,
+            policy=policy,
         )
     finally:
         started.put(None)
@@ -98,8 +102,8 @@ def _view(started: queue.SimpleQueue[Path | None], plain: bool) -> None:
             child.kill()
 
 
-def _rehearse(plan: Plan, project: Path) -> int:
-    report = rehearse(plan, project)
+def _rehearse(plan: Plan, project: Path, policy: Policy) -> int:
+    report = rehearse(plan, project, policy)
     for line in report.lines:
         print(line)
     print("ready" if report.ready else "not ready", "- a rehearsal is no test: it has no verdict")

@@ -124,6 +124,9 @@ class Host:
         began_ns, began_s = boot_ns(), time.monotonic()
         if request["role"] == "read":
             return {"began": began_ns, "read_back": None, **self._sample(job["activity"])}
+        if request["role"] == "look":
+            found = self._read_back(job["activity"], wanted=False, wait_s=0.0)
+            return {"began": began_ns, "error": "", **found}
         error = ""
         try:
             failed(job["activity"], run(job["activity"], self._configuration))

@@ -33,7 +33,8 @@ KILL_S = 0.3  # How long a SIGKILL of everything may take before nobody waits fo
 class Job:
     """What a host may be asked to do: a step's action or its undo, and how to read it back.
 
-    Role `read` is a probe: its value is judged by the host's tolerance.
+    Role `read` is a probe: its value is judged by the host's tolerance. Role `look` is a read-back
+    alone, before anything was done: it says whether the fault is in place already.
     """
 
     step: str
@@ -182,7 +183,7 @@ class ActionHost:
         host = HostProcess(child, self._spawner, self.name, on_reply=self._answer, on_end=self._lost)
         jobs = {
             f"{job.step}/{job.role}": {
-                "activity": _as_activity(job.activity, "probe" if job.role == "read" else "action"),
+                "activity": _as_activity(job.activity, "action" if job.role in ("do", "undo") else "probe"),
                 "in_place": _as_activity(job.in_place, "probe") if job.in_place else None,
             }
             for job in self._jobs.values()

@@ -198,6 +198,9 @@ class BlastRadiusIn(Part):
 
     select: dict[str, str] = Field(default_factory=dict)
     max: str
+    at_once: int | None = Field(default=None, ge=1)
+    only: list[Name] = Field(default_factory=list)
+    protect: list[Name] = Field(default_factory=list)
     duration: Duration
 
 
@@ -350,6 +353,7 @@ class PlanIn(Part):
     hypothesis: str = ""
     kind: Literal["game-day", "dr", "capacity"]
     service: Name
+    tier: int | None = Field(default=None, ge=0, le=9)
     author: str = ""
     owner: str = ""
     approvers: list[str] = Field(default_factory=list)
@@ -374,7 +378,7 @@ class PlanIn(Part):
 
 
 ABOUT = (
-    "hypothesis", "author", "owner", "approvers", "roles", "scenario", "population", "excluded",
+    "hypothesis", "tier", "author", "owner", "approvers", "roles", "scenario", "population", "excluded",
     "change_ticket", "retention", "notes",
 )  # fmt: skip
 
