@@ -30,7 +30,12 @@ DOWN_TIMEOUT_S = 10.0
 
 def main() -> int:
     """Parse the command line and carry it out."""
-    parser = argparse.ArgumentParser(prog="gameday lab", description="The system under drill, on loopback.")
+    parser = argparse.ArgumentParser(
+        prog="gameday lab",
+        description="The system under drill, on loopback.",
+        epilog="example:\n  gameday lab up",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("do", type=_word, metavar="up|down|status", help="what to do with it")
     parser.add_argument("--dir", type=Path, default=None, help="the lab's one folder (.gameday/lab)")
     parser.add_argument("--port", type=_port, default=0, help="port of the users' path (any free one)")
