@@ -243,11 +243,11 @@ def main() -> None:
         locust.main.main()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
         if host._environment is None:
-            host.refuse(
-                _why(
-                    f"it ended with {ended.code} while it was imported", sys.exc_info()[2], config["profile"]
-                )
-            )
+            reason = f"it ended with {ended.code} while it was imported"
+            place = _why(reason, sys.exc_info()[2], config["profile"])
+            if place == reason:  # Not the profile's doing: Locust's own words stand in the log.
+                sys.exit(ended.code)
+            host.refuse(place)
         raise
     except BaseException as error:  # noqa: BLE001 - user code, at import
         reason = f"{type(error).__name__}: {error}"

@@ -30,10 +30,15 @@ DOWN_TIMEOUT_S = 10.0
 
 def main() -> int:
     """Parse the command line and carry it out."""
-    parser = argparse.ArgumentParser(prog="gameday lab", description="The system under drill, on loopback.")
-    parser.add_argument("do", choices=("up", "down", "status", "supervise"), metavar="up|down|status")
+    parser = argparse.ArgumentParser(
+        prog="gameday lab",
+        description="The system under drill, on loopback.",
+        epilog="example:\n  gameday lab up",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("do", type=_word, metavar="up|down|status", help="what to do with it")
     parser.add_argument("--dir", type=Path, default=None, help="the lab's one folder (.gameday/lab)")
-    parser.add_argument("--port", type=int, default=0, help="port of the users' path (any free one)")
+    parser.add_argument("--port", type=_port, default=0, help="port of the users' path (any free one)")
     parser.add_argument("--json", action="store_true", help="say it as JSON")
     asked = parser.parse_args()
     folder = (asked.dir or default_folder()).absolute()
@@ -48,6 +53,20 @@ def main() -> int:
     except LabError as error:
         print(f"gameday lab: {error}", file=sys.stderr)
         return 3
+
+
+def _word(text: str) -> str:
+    """Check the first word; `supervise` is the lab's own and no news for a person."""
+    if text not in ("up", "down", "status", "supervise"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected up, down or status")
+    return text
+
+
+def _port(text: str) -> int:
+    """Return a port number."""
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a port from 1 to 65535, or 0 for any free one")
+    return int(text)
 
 
 def up(folder: Path, port: int, *, as_json: bool) -> int:

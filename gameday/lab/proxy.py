@@ -4,7 +4,8 @@ Every chunk that passes waits in a queue until its time has come, so a delayed l
 flight. Cutting the link throws them away, as losing a region does: they never arrive.
 
 Toxics carry Toxiproxy's names and attributes: latency (latency, jitter in ms), bandwidth (rate in
-KB/s), timeout (timeout in ms, 0 for ever: nothing passes), reset_peer (timeout in ms), slow_close.
+KB/s), timeout (nothing passes; after timeout ms the connection is thrown away, 0 for never),
+reset_peer (timeout in ms), slow_close (delay in ms). Toxicity is the share of connections affected.
 """
 
 from __future__ import annotations
@@ -136,6 +137,7 @@ class _Link:
         self._client = client
         self._server = server
         self._tasks: list[asyncio.Task[None]] = []
+        self._luck: dict[int, float] = {}
 
     async def run(self) -> None:
         for side in (self._client, self._server):
@@ -178,9 +180,11 @@ class _Link:
             due_s, data = await flight.get()
             if due_s > loop.time():
                 await asyncio.sleep(due_s - loop.time())
-            while self._find(stream, "timeout") is not None:
-                await asyncio.sleep(0.01)  # Nothing passes while the link is stalled.
+            await self._stall(stream)
             if not data:
+                slow = self._find(stream, "slow_close")
+                if slow is not None:
+                    await asyncio.sleep(float(slow.attributes.get("delay", 0)) / 1000)
                 writer.write_eof()
                 return
             rate = self._find(stream, "bandwidth")
@@ -189,16 +193,31 @@ class _Link:
             writer.write(data)
             await writer.drain()
 
+    async def _stall(self, stream: str) -> None:
+        """Let nothing pass while the link is stalled; throw it away when it was for too long."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while (toxic := self._find(stream, "timeout")) is not None:
+            limit_s = float(toxic.attributes.get("timeout", 0)) / 1000
+            if 0 < limit_s <= loop.time() - began_s:
+                self.abort()
+            await asyncio.sleep(0.01)
+
     def _find(self, stream: str, kind: str) -> Toxic | None:
         for toxic in self._proxy.toxics.values():
-            if toxic.stream == stream and toxic.type == kind:
+            if toxic.stream == stream and toxic.type == kind and self._feels(toxic):
                 return toxic
         return None
+
+    def _feels(self, toxic: Toxic) -> bool:
+        """Tell whether this connection is one of those affected: decided once for each toxic."""
+        luck = self._luck.setdefault(id(toxic), random.random())  # noqa: S311 - no secret
+        return luck < toxic.toxicity or toxic.toxicity >= 1
 
     def _delay_s(self, stream: str) -> float:
         delay_ms = 0.0
         for toxic in self._proxy.toxics.values():
-            if toxic.stream == stream and toxic.type == "latency":
+            if toxic.stream == stream and toxic.type == "latency" and self._feels(toxic):
                 jitter = float(toxic.attributes.get("jitter", 0))
                 spread = random.uniform(-jitter, jitter)  # noqa: S311 - jitter is no secret
                 delay_ms += max(float(toxic.attributes.get("latency", 0)) + spread, 0.0)

@@ -20,6 +20,10 @@ class ToxicsApi:
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request."""
+        known = request.path[:1] != ("proxies",) or request.path[1:2] in ((), *((n,) for n in self._proxies))
+        if not known:
+            names = ", ".join(self._proxies)
+            return 404, {"error": f"no proxy {request.path[1]!r}; there are {names}"}
         match (request.method, *request.path):
             case ("GET", "version"):
                 return 200, {"version": "2.0.0-gameday-lab"}
@@ -28,22 +32,17 @@ class ToxicsApi:
             case ("POST", "reset"):
                 return await self._reset()
             case ("GET", "proxies", name):
-                return 200, self._get(name).as_json()
+                return 200, self._proxies[name].as_json()
             case ("POST" | "PATCH", "proxies", name):
-                return await self._change(self._get(name), request.json())
+                return await self._change(self._proxies[name], request.json())
             case ("GET", "proxies", name, "toxics"):
-                return 200, [toxic.as_json() for toxic in self._get(name).toxics.values()]
+                return 200, [toxic.as_json() for toxic in self._proxies[name].toxics.values()]
             case ("POST", "proxies", name, "toxics"):
-                return self._add(self._get(name), request.json())
+                return self._add(self._proxies[name], request.json())
             case ("GET" | "POST" | "DELETE", "proxies", name, "toxics", toxic):
-                return self._toxic(self._get(name), toxic, request)
+                return self._toxic(self._proxies[name], toxic, request)
             case _:
                 return 404, {"error": f"no such thing: {request.method} /{'/'.join(request.path)}"}
-
-    def _get(self, name: str) -> Proxy:
-        if name not in self._proxies:
-            raise LabError(f"no proxy {name!r}; there are {', '.join(self._proxies)}")
-        return self._proxies[name]
 
     async def _reset(self) -> Reply:
         for proxy in self._proxies.values():
@@ -52,6 +51,14 @@ class ToxicsApi:
         return 204, None
 
     async def _change(self, proxy: Proxy, asked: dict[str, Any]) -> Reply:
+        host, _, port = str(asked.get("upstream") or f"127.0.0.1:{proxy.upstream_port}").rpartition(":")
+        if host not in ("127.0.0.1", "localhost") or not port.isdigit() or not 0 < int(port) < 65536:
+            raise LabError(
+                f"upstream {asked['upstream']!r}: expected 127.0.0.1:PORT, the lab stays on loopback"
+            )
+        if (asked.get("listen") or proxy.as_json()["listen"]) != proxy.as_json()["listen"]:
+            raise LabError("listen: the lab's proxies keep their ports")
+        proxy.switch(int(port))
         if asked.get("enabled") is False:
             proxy.cut()
         elif asked.get("enabled") is True:
