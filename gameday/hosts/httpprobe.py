@@ -60,10 +60,15 @@ class _Timed:
 
 
 class _Reads(io.RawIOBase):
-    """A socket's bytes; a read that would end after the deadline does not wait for it."""
+    """A socket's bytes; a read that would end after the deadline does not wait for it.
+
+    http.client closes a connection as soon as the head of its answer says `close`, with the body still
+    to come. The socket's own file object keeps it open until the body has been read.
+    """
 
     def __init__(self, sock: socket.socket, until_s: float) -> None:
         self._sock = sock
+        self._bytes = sock.makefile("rb", buffering=0)
         self._until_s = until_s
 
     def readable(self) -> bool:
@@ -71,7 +76,11 @@ class _Reads(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(left_s(self._until_s))
-        return self._sock.recv_into(buffer)
+        return self._bytes.readinto(buffer) or 0
+
+    def close(self) -> None:
+        self._bytes.close()
+        super().close()
 
 
 def left_s(until_s: float) -> float:

@@ -204,7 +204,7 @@ def plan(url: str, steps: list[dict]) -> str:
             "title": "halt",
             "kind": "game-day",
             "service": "bench",
-            "target": {"environment": "bench", "identity": {"http": f"{url}/identity"}},
+            "target": {"environment": "lab", "identity": {"http": f"{url}/identity"}},
             "probes": {"well": {"http": {"url": f"{url}/health"}, "every": "100ms", "timeout": "400ms"}},
             "steady_state": {"slos": [], "baseline": "100ms", "stabilise": "100ms"},
             "stop_conditions": [{"probe": "well", "bad": "1 in a row", "then": "halt"}],

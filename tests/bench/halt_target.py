@@ -49,7 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/health":
             self.answer(503 if world.bad else 200, {"ok": not world.bad})
         elif self.path == "/identity":
-            self.answer(200, {"environment": "bench"})
+            self.answer(200, {"environment": "lab"})
         elif self.path == "/instants":
             self.answer(200, {"bad": world.bad, "in": world.put, "out": world.out})
         else:

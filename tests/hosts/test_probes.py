@@ -75,6 +75,22 @@ def test_a_web_server_that_answers_well_is_good():
         assert http(port, status=[201]) == (Reading.BAD, "HTTP 200")
 
 
+def test_a_long_body_is_read_whole_though_the_head_says_close():
+    body = b"x" * 300_000
+    head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    def slowly(client):
+        client.recv(65536)
+        client.sendall(head)
+        for start in range(0, len(body), 30_000):
+            time.sleep(0.005)
+            client.sendall(body[start : start + 30_000])
+
+    with server(slowly) as port:
+        found = exchange(f"http://127.0.0.1:{port}/", timeout_s=20)
+    assert (found.status, found.body, found.error) == (200, body, "")
+
+
 def test_what_cannot_be_reached_is_bad():
     assert http(closed_port()) == (Reading.BAD, "refused")
     found = read(ProbeKind.HTTP, {"url": "http://no-such-host.invalid/"}, timeout_s=1.0)
