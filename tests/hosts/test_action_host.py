@@ -124,7 +124,13 @@ def test_an_action_that_ends_badly_is_indeterminate(rig, func, detail):
 
 
 @pytest.mark.parametrize(
-    "func", ["works", "prints_garbage", "writes_into_every_pipe", "forks_and_returns_twice"]
+    "func",
+    [
+        "works",
+        "prints_garbage",
+        pytest.param("writes_into_every_pipe", marks=pytest.mark.slow),
+        "forks_and_returns_twice",
+    ],
 )
 def test_whatever_an_action_prints_or_forks_there_is_one_answer(rig, func):
     one = rig(do(activity(func))).armed()
@@ -278,10 +284,16 @@ def test_respawn_arms_a_new_host_ahead_of_its_go(rig, tmp_path):
     ("made", "words"),
     [
         (activity("x", module="no.such.module"), "no"),
-        (activity("no_such_function"), "has no function 'no_such_function'"),
+        pytest.param(
+            activity("no_such_function"), "has no function 'no_such_function'", marks=pytest.mark.slow
+        ),
         (activity("needs", node="a"), "missing a required argument: 'count'"),
-        (activity("needs", node="a", count=1, color="red"), "unexpected keyword argument 'color'"),
-        (program("/no/such/program"), "/no/such/program"),
+        pytest.param(
+            activity("needs", node="a", count=1, color="red"),
+            "unexpected keyword argument 'color'",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(program("/no/such/program"), "/no/such/program", marks=pytest.mark.slow),
         (activity("x", module="tests.hosts.explodes"), "this module exits"),
     ],
 )

@@ -57,6 +57,7 @@ def toxic(kind, toxicity=1.0, **attributes):
     return {"type": kind, "toxicity": toxicity, "attributes": attributes}
 
 
+@pytest.mark.slow
 def test_toxicity_is_the_share_of_connections_affected():
     async def test(proxy, ask):
         await ask("POST", "/proxies/users/toxics", **toxic("latency", 0.0, latency=5000))
