@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from gameday.checkers.findings import Finding, Interval, Verdict
 from gameday.checkers.recovery import disruption
-from gameday.checkers.view import View, seconds
+from gameday.checkers.view import Injection, View, seconds
 from gameday.history.events import LedgerMark
-from gameday.plan.model import NS, Objective
+from gameday.plan.model import NS, Objective, Segment, StepKind
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Recon
     name, limit = f"RPA {objective.service}", seconds(objective.rpo_ns)
     found = disruption(view, objective)
     assert found is not None
-    fault = found.fault
+    fault = _ended_authority(view, found.fault)
     onset_hi_ns = fault.read_back_ns or fault.ended_ns
     if onset_hi_ns is None:
         why = "the fault was never read back, so its instant is not known"
@@ -143,6 +143,21 @@ def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Recon
     observed = _observed(interval, read)
     verdict, why = _judge(view, objective, interval, read, len(late), took_effect=fault.took_effect is True)
     return Finding(name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers)
+
+
+def _ended_authority(view: View, disrupting: Injection) -> Injection:
+    """Return the fault after which the old authority acknowledged no more.
+
+    That is the last one before the plan began to fail over. The first bad sample may belong to an
+    earlier, milder fault (a slow link, say), during which the old authority went on acknowledging.
+    """
+    starts = [
+        view.started[step.id][0]
+        for step in view.plan.steps
+        if step.kind is StepKind.FAILOVER and step.segment is Segment.FAIL_OVER and step.id in view.started
+    ]
+    before = [i for i in view.injections if starts and i.commanded_ns <= min(starts)]
+    return max(before, key=lambda i: i.commanded_ns, default=disrupting)
 
 
 def _interval(

@@ -76,35 +76,50 @@ def disruption(view: View, objective: Objective) -> Recovery | None:
         return Recovery(None, None, view.injections[-1], last_seen_ns=last_seen_ns)
     bad = readable[start]
     fault = max((i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns)
-    good_before_ns = max((s.sent_ns for s in readable[:start] if s.reading is Reading.GOOD), default=0)
+    # Several samples may be in flight at once. A good one shows the service up before the bad one's
+    # instant only if it had ended before that was sent; one that overlaps may have been answered later.
+    goods = (s for s in readable[:start] if s.reading is Reading.GOOD and s.ended_ns <= bad.sent_ns)
+    good_before_ns = max((s.sent_ns for s in goods), default=0)
     # Not the last fault's command: an earlier one may have been the one that hurt.
-    onset = Span(max(good_before_ns, first_fault_ns), bad.ended_ns)
-    recovered, relapsed = _recovered(view, objective, readable[start:], until_ns)
+    onset = Span(max(good_before_ns, first_fault_ns), _first_end_ns(readable[start:], bad))
+    recovered, relapsed = _recovered(view, objective, readable[start:], onset.hi_ns, until_ns)
     hi_ns = recovered.hi_ns if recovered else last_seen_ns
     unreadable = sum(s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window)
     return Recovery(onset, recovered, fault, relapsed, unreadable, last_seen_ns)
 
 
+def _first_end_ns(samples: list[Sample], first: Sample) -> int:
+    """Return when the first bad sample ended: of those in flight beside `first`, the quickest."""
+    beside = (s for s in samples if s.reading is Reading.BAD and s.sent_ns <= first.ended_ns)
+    return min(s.ended_ns for s in beside)
+
+
 def _recovered(
-    view: View, objective: Objective, samples: list[Sample], until_ns: int
+    view: View, objective: Objective, samples: list[Sample], down_ns: int, until_ns: int
 ) -> tuple[Span | None, bool]:
-    """Return the recovery, and whether an earlier one was voided by a relapse."""
+    """Return the recovery, and whether an earlier one was voided by a relapse.
+
+    A good sample that was sent before `down_ns`, when the service was surely down, may have been
+    answered before it went down: it shows no recovery.
+    """
     levels = Levels(view, objective)
     need = objective.held_goods
     voided = False
     bads_after = _last_bad_runs(samples, need)
     last_bad_ns = samples[0].sent_ns
-    row = 0
     for number, sample in enumerate(samples):
         if sample.reading is Reading.BAD:
-            last_bad_ns, row = sample.sent_ns, 0
+            last_bad_ns = sample.sent_ns
             continue
-        row += 1
+        if sample.sent_ns < down_ns:
+            continue
         following = samples[number : number + need]
         if len(following) < need or any(s.reading is Reading.BAD for s in following):
             continue
-        if not levels.held_from(sample.ended_ns, until_ns):
-            last_bad_ns = sample.sent_ns  # It answered, but not yet as well as it must.
+        held = levels.held_from(sample.ended_ns, until_ns)
+        if not held:
+            # It answered, but not yet as well as it must; where that was not measured, nobody can tell.
+            last_bad_ns = sample.sent_ns if held is False else last_bad_ns
             continue
         if bads_after > number:
             voided = True
@@ -153,7 +168,7 @@ def check_recovery(view: View, objective: Objective) -> Finding:
     else:
         observed = f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s"
         if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns):
-            numbers.append(("wide_because", f"{found.unreadable} unreadable samples, or gaps, at its ends"))
+            numbers.append(("wide_because", f"{found.unreadable} unreadable samples, gaps or slow answers at its ends"))
     return Finding(name, verdict, observed, limit, "s", why, (found.fault.seq,), interval, tuple(numbers))
 
 

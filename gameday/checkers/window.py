@@ -33,13 +33,17 @@ class Levels:
         self._latencies = {slo.name: _Latencies(buckets, slo) for slo in self._slos if slo.probe is None}
         self._baseline_rate = self._rate(view.phase_at(Phase.BASELINE), view.phase_at(Phase.RUNNING))
 
-    def held_from(self, start_ns: int, until_ns: int) -> bool:
-        """Tell whether all levels held over the stabilisation window from `start_ns`."""
+    def held_from(self, start_ns: int, until_ns: int) -> bool | None:
+        """Tell whether all levels held over the stabilisation window from `start_ns`.
+
+        None when a level was not measured in it, and none that was measured was missed.
+        """
         end_ns = start_ns + self._stabilise_ns
         if end_ns > until_ns:
-            return False
-        if not all(self._is_met(slo, start_ns, end_ns) for slo in self._slos):
-            return False
+            return None
+        met = [self._is_met(slo, start_ns, end_ns) for slo in self._slos]
+        if False in met or None in met:
+            return False if False in met else None
         if self._baseline_rate is None:
             return True
         rate = self._rate(start_ns, end_ns)
@@ -48,13 +52,15 @@ class Levels:
         slack = 2e9 / self._stabilise_ns
         return rate is not None and rate + slack >= needed
 
-    def _is_met(self, slo: Slo, start_ns: int, end_ns: int) -> bool:
+    def _is_met(self, slo: Slo, start_ns: int, end_ns: int) -> bool | None:
         if slo.probe is not None:
             good, valid = self._probes[slo.probe].between(start_ns, end_ns)
-            return valid > 0 and good * PPM >= valid * slo.objective_ppm
+            return good * PPM >= valid * slo.objective_ppm if valid else None
         low, high = self._between(start_ns, end_ns)
         good, valid = self._good[high] - self._good[low], self._valid[high] - self._valid[low]
-        if not valid or good * PPM < valid * slo.objective_ppm:
+        if not valid:
+            return None
+        if good * PPM < valid * slo.objective_ppm:
             return False
         return self._latencies[slo.name].is_met(low, high)
 

@@ -7,14 +7,18 @@ from dataclasses import replace
 import pytest
 
 from gameday.history.events import (
+    Effect,
     Halted,
     LedgerEntry,
     LedgerMark,
     LedgerRead,
     Outcome,
+    Reading,
     RunEnded,
     RunnerLost,
+    Sample,
     StepEnded,
+    StepStarted,
 )
 from gameday.plan.model import NS
 from tests.checkers.made import events, find, findings_of, number, without
@@ -54,6 +58,21 @@ def test_the_interval_holds_the_window_that_was_lost():
     assert found.interval.min_ns <= FAULT_NS - first.at_ns <= found.interval.max_ns
     before = entry_of(story, lost[0] - 1, LedgerMark.INTENT)
     assert found.interval.max_ns == READ_BACK_NS - before.at_ns
+
+
+def test_an_earlier_fault_that_only_hiccups_does_not_end_the_old_authority():
+    """A slow link and a bad sample or two, then the loss: what was acknowledged in between is no split brain."""
+    plan = make_plan()
+    slow = replace(plan.steps[0], id="0-slow", name="the link is slow", target="proxy:replication-a")
+    story = completed()
+    story.plan = replace(plan, steps=(slow, *plan.steps))
+    at = FAULT_NS - 2 * NS
+    story.add(at, StepStarted("0-slow"))
+    story.add(at + 5 * MS, StepEnded("0-slow", Effect.HAPPENED, in_place=True, read_back_ns=at + 4 * MS))
+    story.samples.append(Sample("place-order", at + 10 * MS, at + 60 * MS, Reading.BAD, "timeout"))
+    alone, found = rpa(completed()), rpa(story)
+    assert (found.verdict, found.interval) == (alone.verdict, alone.interval)
+    assert number(found, "acked_after_onset_then_lost") == 0
 
 
 def test_nothing_lost_is_a_bound_and_never_zero():

@@ -279,7 +279,7 @@ def test_a_persons_note_changes_no_finding():
 # --- the simulation: whatever the outage and the sampling, the interval holds the truth ---------
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     every=st.integers(10, 500),
     timeout=st.integers(10, 1000),
@@ -340,4 +340,5 @@ def test_the_interval_contains_the_truth(
     assert found.recovered.lo_ns <= up * MS <= found.recovered.hi_ns
     if not unreadable_permille:
         jitter = every // 5
-        assert interval.max_ns - interval.min_ns <= 2 * (every + jitter + timeout) * MS
+        slowest = max(s.ended_ns - s.sent_ns for s in made if s.reading is Reading.GOOD)
+        assert interval.max_ns - interval.min_ns <= 2 * (every + jitter + timeout) * MS + slowest
