@@ -168,7 +168,9 @@ def check_recovery(view: View, objective: Objective) -> Finding:
     else:
         observed = f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s"
         if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns):
-            numbers.append(("wide_because", f"{found.unreadable} unreadable samples, gaps or slow answers at its ends"))
+            numbers.append(
+                ("wide_because", f"{found.unreadable} unreadable samples, gaps or slow answers at its ends")
+            )
     return Finding(name, verdict, observed, limit, "s", why, (found.fault.seq,), interval, tuple(numbers))
 
 
