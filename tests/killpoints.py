@@ -1,27 +1,46 @@
-"""SIGKILL the runner after every event of a drill; nothing may stay behind.
+"""SIGKILL the runner after every event of a drill that is no sample; nothing may stay behind.
 
-    make killpoints                          every event of primary-loss and latency, cut short
-    python -m tests.killpoints latency 7 12  only these events of this drill
+    make killpoints                               three drills cut short, every event of each
+    python -m tests.killpoints latency            this drill alone
+    python -m tests.killpoints latency 7 12       only these events of it
+    python -m tests.killpoints --seed 5 --modes runner,both
 
-After each kill: the watchdog has undone everything within 5 s, the lab is whole, the history reads
-back, a report is there, and `gameday runs` says crashed.
+After each event the runner is killed. At a seeded third of them also:
+
+    watchdog  the watchdog is killed: the drill goes on with another one, or halts
+    both      the runner and the watchdog are killed: `gameday recover` undoes what is owed
+    stop      the runner is stopped: the watchdog takes it for dead, kills it, and undoes
+
+Each time: every fault is gone within five seconds of the watchdog noticing (or when `recover` has ended),
+the target is whole, the history reads back, and `gameday runs` says crashed
+(unless the drill had written its last record).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import random
+import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from gameday.actions import http
+from gameday.runner.guard import BEAT_LATE_S
 from gameday.runner.listing import outcome_of
+from tests.bench.halt import HERE as BENCH
+from tests.bench.halt import Target, fault, plan
 from tests.conftest import mend, run_lab
-from tests.drills import SHORT, Run, make_project
+from tests.drills import ROOT, SHORT, Run, make_project
 
-RESCUE_MAX_S = 5.0
+RESCUE_MAX_S, ARM_MAX_S = 5.0, 30.0
+MODES = ("runner", "watchdog", "both", "stop")
+PLANS = ("primary-loss", "latency", "parallel-faults")
 
 
 def lab_values(folder: Path) -> dict:
@@ -31,58 +50,198 @@ def lab_values(folder: Path) -> dict:
     return values
 
 
-def wait_whole(lab: dict, run: Run, until_s: float) -> None:
-    """Wait for: one writable primary, the users' path on it, its standby streaming, no fault."""
-    while not (state := http.lab(lab, "GET", "/state"))["whole"]:
-        assert time.monotonic() < until_s, f"{state}\n{run.explain()}"
+class LabSite:
+    """Drills on the lab. Whole: one writable primary, the users' path on it, its standby streaming, no fault."""
+
+    def __init__(self, project: Path, lab: dict) -> None:
+        self.project, self.lab = project, lab
+
+    def why_not_whole(self) -> str:
+        state = http.lab(self.lab, "GET", "/state")
+        return "" if state["whole"] else json.dumps(state)
+
+    def mend(self) -> None:
+        mend(self.lab)
+
+
+class BenchSite:
+    """A game day with faults in parallel and one with an end of its own, on the target of the halt bench."""
+
+    def __init__(self, project: Path, target: Target) -> None:
+        self.project, self.target = project, target
+        (project / "experiments").mkdir(parents=True)
+        shutil.copy(BENCH / "halt_actions.py", project)
+
+        def one(name: str, **more) -> dict:
+            do = {"action": "halt_actions.put", "with": {"url": target.url, "name": name}}
+            return {**fault(target.url, name, do), **more}
+
+        steps = [
+            one("a"),
+            {"parallel": [one("b"), one("c", **{"for": "200ms"})]},
+            {"hold": "200ms"},
+        ]
+        text = plan(target.url, [*steps, {"undo": "bench:b"}, {"hold": "200ms"}])
+        (project / "experiments" / "parallel-faults.yaml").write_text(text)
+
+    def why_not_whole(self) -> str:
+        found = self.target.ask("GET", "/instants")
+        left = sorted(set(found["in"]) - set(found["out"]))
+        return f"still in place: {left}" if left else ""
+
+    def mend(self) -> None:
+        self.target.ask("POST", "/good")
+
+
+def wait_whole(site, run: Run, until_s: float) -> None:
+    while why := site.why_not_whole():
+        assert time.monotonic() < until_s, f"{why}\n{run.explain()}"
         time.sleep(0.02)
 
 
-def kill_at(project: Path, lab: dict, plan: str, number: int) -> str | None:
-    """Kill the runner once the history has `number` events; None when the drill ended before."""
-    run = Run(project, plan)
+def watchdog_of(run: Run) -> int | None:
+    """The pid of the last watchdog in the history; None before there is one."""
+    pids = [d["pid"] for k, d in run.kinds() if k == "HostStarted" and d["role"] == "watchdog"]
+    return pids[-1] if pids else None
+
+
+def kill_at(site, plan_name: str, number: int, mode: str = "runner") -> str | None:
+    """Kill at the event of that number, and see that nothing stays; None when the drill ended before."""
+    run = Run(site.project, plan_name)
     if not run.wait_lines(number):
         run.end()
-        mend(lab)
+        site.mend()
         return None
-    run.kill()
-    killed_s = time.monotonic()
-    took = run.wait_rescued()
-    run.end()
-    wait_whole(lab, run, killed_s + RESCUE_MAX_S)
-    assert took <= RESCUE_MAX_S, f"undone after {took:.2f} s\n{run.explain()}"
+    watchdog = watchdog_of(run)
+    began = time.monotonic()
+    if mode == "watchdog":
+        took = _without_watchdog(site, run, watchdog)
+    elif mode == "both":
+        took = _without_both(site, run, watchdog)
+    else:
+        took = _without_runner(site, run, watchdog, stop=mode == "stop")
+    last = [kind for kind, _ in run.kinds() if kind != "SegmentSealed"][number - 1]
     trace = run.trace()
-    assert not trace.faults, trace.faults
-    assert outcome_of(trace) == "crashed"
-    give_up = time.monotonic() + 5
-    while not (run.folder / "report.html").exists():
-        assert time.monotonic() < give_up, "no report"
+    assert not trace.faults, f"{trace.faults}\n{run.explain()}"
+    site.mend()
+    return f"{plan_name} event {number:3} {last:16} {mode:8}: whole after {took:5.2f} s, {time.monotonic() - began:4.1f} s in all"
+
+
+def _without_runner(site, run: Run, watchdog: int | None, *, stop: bool) -> float:
+    run.kill(signal.SIGSTOP if stop and watchdog else signal.SIGKILL)
+    began = time.monotonic()
+    injected = any(kind == "StepStarted" for kind, _ in run.kinds())
+    patience_s = RESCUE_MAX_S if injected else ARM_MAX_S  # Before it, the watchdog may still be arming.
+    if watchdog is None:  # It died before there was one; then nothing can have been injected.
+        run.end()
+    else:
+        patience_s += BEAT_LATE_S if stop else 0.0
+        took = run.wait_rescued(patience_s + 5.0)
+        run.end()
+        assert took <= patience_s, f"undone after {took:.2f} s\n{run.explain()}"
+    wait_whole(site, run, began + patience_s)
+    took = time.monotonic() - began
+    over = any(kind == "RunEnded" and data["outcome"] != "crashed" for kind, data in run.kinds())
+    assert outcome_of(run.trace()) == "crashed" or over, run.explain()
+    while watchdog is not None and not (run.folder / "report.html").exists():
+        assert time.monotonic() - began < patience_s + 5, f"no report\n{run.explain()}"
         time.sleep(0.02)
-    last = trace.records[-2].event if len(trace.records) > 1 else None
-    mend(lab)
-    return f"{plan} event {number:3}: whole after {took:.2f} s ({type(last).__name__})"
+    return took
+
+
+def _without_watchdog(site, run: Run, watchdog: int | None) -> float:
+    """The drill must come to an end by itself, and leave nothing; it may fail, halt or need fail-back."""
+    began = time.monotonic()
+    if watchdog is not None:
+        os.kill(watchdog, signal.SIGKILL)
+    code, out = run.end()
+    assert code in (0, 1, 3, 4, 5), f"exit {code}: {out}\n{run.explain()}"
+    ended = [data for kind, data in run.kinds() if kind == "RunEnded"]
+    assert ended and not ended[-1]["stuck"], run.explain()
+    wait_whole(site, run, time.monotonic() + 1.0)
+    return time.monotonic() - began
+
+
+def _without_both(site, run: Run, watchdog: int | None) -> float:
+    run.kill(signal.SIGSTOP)  # So that it cannot replace the watchdog, nor inject any more.
+    if watchdog is not None:
+        os.kill(watchdog, signal.SIGKILL)
+    run.kill(signal.SIGKILL)
+    run.end()
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "gameday", "recover", str(run.folder)],
+        cwd=site.project, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode in (1, 3, 4, 5), f"recover: exit {done.returncode}: {said}\n{run.explain()}"
+    assert done.returncode != 3 or "nothing is" in said, f"recover: {said}\n{run.explain()}"
+    wait_whole(site, run, time.monotonic() + 1.0)
+    return time.monotonic() - began
+
+
+def modes_at(seed: int, plan_name: str, number: int, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The runner at every event, the rest at a third of them that the seed picks."""
+    picked = random.Random(f"{seed}-{plan_name}-{number}").random() < 1 / 3
+    return tuple(mode for mode in wanted if mode == "runner" or picked)
+
+
+def sweep(site, plan_name: str, numbers, seed: int, modes: tuple[str, ...]) -> dict[str, list[str]]:
+    """Kill at each of the numbers until the drill is over; what failed, by mode."""
+    seen: dict[str, list[str]] = {mode: [] for mode in modes}
+    for number in numbers:
+        for mode in modes_at(seed, plan_name, number, modes):
+            try:
+                said = kill_at(site, plan_name, number, mode)
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                said = f"LEFT BEHIND: {plan_name} event {number} {mode}: {error}"
+                site.mend()
+            if said is None:
+                return seen
+            seen[mode].append(said)
+            print(said, flush=True)
+    return seen
 
 
 def main() -> int:
-    plans = sys.argv[1:2] or ["primary-loss", "latency"]
-    wanted = [int(word) for word in sys.argv[2:]]
+    asked = argparse.ArgumentParser(prog="python -m tests.killpoints")
+    asked.add_argument("plan", nargs="?", choices=PLANS)
+    asked.add_argument("numbers", nargs="*", type=int)
+    asked.add_argument("--seed", type=int, default=3)
+    asked.add_argument("--modes", default=",".join(MODES))
+    asked.add_argument("--every", type=int, default=1, help="only every Nth event")
+    options = asked.parse_args()
+    modes, began, left, count = tuple(options.modes.split(",")), time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory(prefix="killpoints-") as name:
-        folder = Path(name) / "lab"
-        assert run_lab(folder, "up").returncode == 0
-        os.environ["GAMEDAY_LAB_DIR"] = str(folder)
+        folder, target = Path(name), Target()
+        os.environ["GAMEDAY_LAB_DIR"] = str(folder / "lab")
+        on_lab = options.plan != "parallel-faults"
+        assert not on_lab or run_lab(folder / "lab", "up").returncode == 0
         try:
-            project = make_project(Path(name) / "project", **SHORT)
-            for plan in plans:
-                numbers = wanted or range(5, 500)
-                for number in numbers:
-                    said = kill_at(project, lab_values(folder), plan, number)
-                    if said is None:
-                        break
-                    print(said, flush=True)
+            for plan_name in [options.plan] if options.plan else PLANS:
+                if plan_name == "parallel-faults":
+                    site = BenchSite(folder / "bench", target)
+                else:
+                    site = LabSite(make_project(folder / plan_name, **SHORT), lab_values(folder / "lab"))
+                seen = sweep(
+                    site, plan_name, options.numbers or range(1, 500, options.every), options.seed, modes
+                )
+                for mode, lines in seen.items():
+                    bad = sum(line.startswith("LEFT") for line in lines)
+                    print(
+                        f"{plan_name:16} {mode:9} {len(lines):4} kill points, {bad} left something behind",
+                        flush=True,
+                    )
+                    count, left = count + len(lines), left + bad
         finally:
-            run_lab(folder, "down")
-    print("nothing was left behind")
-    return 0
+            target.close()
+            if on_lab:
+                run_lab(folder / "lab", "down")
+    minutes = (time.monotonic() - began) / 60
+    print(
+        f"{count} kill points in {minutes:.1f} minutes, seed {options.seed}: {left or 'nothing'} was left behind"
+    )
+    return 1 if left or not count else 0
 
 
 if __name__ == "__main__":

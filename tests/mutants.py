@@ -26,8 +26,14 @@ MUTANTS = [
     (
         "wait for a hanging undo for ever",
         "undo.py",
-        "return state.now_ns - state.last_undo_ns >= STAGGER_NS",
+        "return state.now_ns - last_ns >= STAGGER_NS",
         "return False",
+    ),
+    (
+        "one hanging undo holds up each of the others",
+        "undo.py",
+        "all(undo.started_ns < last_ns for undo in state.undoing)",
+        "not state.undoing",
     ),
     ("undos of one target at once", "undo.py", "if owed.target in blocked or", "if"),
     ("undo while the action may still act", "undo.py", "if _may_still_act(state, owed):", "if False:"),

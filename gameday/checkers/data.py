@@ -141,7 +141,7 @@ def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Recon
         return Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why, (read.seq,), None, numbers)
     interval = _interval(acks, before, set(read.lost), onset_hi_ns)
     observed = _observed(interval, read)
-    verdict, why = _judge(view, objective, interval, read, len(late))
+    verdict, why = _judge(view, objective, interval, read, len(late), took_effect=fault.took_effect is True)
     return Finding(name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers)
 
 
@@ -166,7 +166,13 @@ def _observed(interval: Interval, read: Reconciliation) -> str:
 
 
 def _judge(
-    view: View, objective: Objective, interval: Interval, read: Reconciliation, late: int
+    view: View,
+    objective: Objective,
+    interval: Interval,
+    read: Reconciliation,
+    late: int,
+    *,
+    took_effect: bool,
 ) -> tuple[Verdict, str]:
     assert interval.max_ns is not None
     assert objective.rpo_ns is not None
@@ -178,6 +184,8 @@ def _judge(
         return Verdict.FAIL, "even the lower end is above the objective"
     if view.outcome == "crashed" or view.is_interrupted:
         return Verdict.UNKNOWN, "the run was cut short"
+    if not took_effect:
+        return Verdict.UNKNOWN, "no read-back shows that the fault took effect"
     if interval.max_ns > objective.rpo_ns:
         return Verdict.UNKNOWN, "the objective lies inside the interval: write faster to decide"
     return Verdict.PASS, "numbered writes on the users' path, read back from the recovered authority"

@@ -81,7 +81,11 @@ def check_halt(view: View) -> tuple[Finding, ...]:
         return ()
     at_ns, seq, halted = view.halted
     verdict = Verdict.FAIL
-    if view.is_interrupted or view.lost or halted.by in ("baseline", "history", "load", "watchdog"):
+    if (
+        view.is_interrupted
+        or view.lost
+        or halted.by in ("baseline", "history", "load", "watchdog", "safety lever", "lease")
+    ):
         verdict = Verdict.UNKNOWN
     gone_ns = max((e.read_back_ns or at for at, _, e in view.undo_ends if e.undone), default=None)
     numbers: list[tuple[str, int | str | None]] = [("halted_at_ns", at_ns)]

@@ -2,7 +2,7 @@
 
 A sample says only that the service was up or down at some instant between its sending and its end.
 
-    onset    in [max(sent of the last good before, fault command), end of the first bad]
+    onset    in [max(sent of the last good before, first fault command), end of the first bad]
     recovery in [sent of the last bad, end of the first good of the run that then held]
     RTA      in [recovery.lo - onset.hi, recovery.hi - onset.lo]
 
@@ -20,7 +20,6 @@ from gameday.checkers.window import Levels
 from gameday.history.events import Phase, Reading, Sample
 from gameday.plan.model import NS, Objective, Probe, StepKind
 
-CANDIDATES_MAX = 2000
 METHOD = (
     "from the last good to the first bad sample, until the last bad to the first good one "
     "of the run that held"
@@ -78,7 +77,8 @@ def disruption(view: View, objective: Objective) -> Recovery | None:
     bad = readable[start]
     fault = max((i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns)
     good_before_ns = max((s.sent_ns for s in readable[:start] if s.reading is Reading.GOOD), default=0)
-    onset = Span(max(good_before_ns, min(fault.commanded_ns, bad.ended_ns)), bad.ended_ns)
+    # Not the last fault's command: an earlier one may have been the one that hurt.
+    onset = Span(max(good_before_ns, first_fault_ns), bad.ended_ns)
     recovered, relapsed = _recovered(view, objective, readable[start:], until_ns)
     hi_ns = recovered.hi_ns if recovered else last_seen_ns
     unreadable = sum(s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window)
@@ -93,7 +93,6 @@ def _recovered(
     need = objective.held_goods
     voided = False
     bads_after = _last_bad_runs(samples, need)
-    tried = 0
     last_bad_ns = samples[0].sent_ns
     row = 0
     for number, sample in enumerate(samples):
@@ -104,8 +103,7 @@ def _recovered(
         following = samples[number : number + need]
         if len(following) < need or any(s.reading is Reading.BAD for s in following):
             continue
-        tried += 1
-        if tried > CANDIDATES_MAX or not levels.held_from(sample.ended_ns, until_ns):
+        if not levels.held_from(sample.ended_ns, until_ns):
             last_bad_ns = sample.sent_ns  # It answered, but not yet as well as it must.
             continue
         if bads_after > number:
@@ -161,18 +159,51 @@ def check_recovery(view: View, objective: Objective) -> Finding:
 
 def _undisturbed(view: View, objective: Objective, found: Recovery, probe: Probe, name: str) -> Finding:
     """Nobody noticed anything, which may be the best result of all, if the fault was really there."""
-    bound_ns = probe.every_ns + probe.timeout_ns
     limit = seconds(objective.rto_ns)
+    unseen_ns = longest_unseen_ns(view, objective)
+    if unseen_ns is None:
+        why = "the probe was not read after the fault, and unmeasured time is not good time"
+        return _finding(name, Verdict.UNKNOWN, "not measured", limit, why)
+    bound_ns = max(probe.every_ns + probe.timeout_ns, unseen_ns)
     interval = Interval(0, bound_ns)
+    observed = f"at most {seconds(bound_ns)}"
     if any(injection.took_effect is not True for injection in view.injections):
         why = "no disruption was seen, but no read-back shows that the fault took effect"
-        return _finding(name, Verdict.UNKNOWN, f"at most {seconds(bound_ns)}", limit, why)
+        return _finding(name, Verdict.UNKNOWN, observed, limit, why)
     verdict = Verdict.PASS if bound_ns <= objective.rto_ns else Verdict.UNKNOWN
     if view.outcome != "completed":
         verdict = Verdict.NOT_TESTED
     why = "no disruption was seen: any there was is shorter than a period and a timeout of the probe"
-    observed = f"at most {seconds(bound_ns)}"
-    return Finding(name, verdict, observed, limit, "s", why, (found.fault.seq,), interval)
+    if bound_ns > probe.every_ns + probe.timeout_ns:
+        why = "no disruption was seen: any there was fits into the longest stretch without a good sample"
+    numbers: tuple[tuple[str, int | str | None], ...] = (
+        ("longest_unseen_ns", unseen_ns),
+        ("coverage_ppm", coverage_ppm(view, probe)),
+    )
+    return Finding(name, verdict, observed, limit, "s", why, (found.fault.seq,), interval, numbers)
+
+
+def longest_unseen_ns(view: View, objective: Objective) -> int | None:
+    """Return the longest disruption that could hide between two good samples after the first fault.
+
+    It may have begun as soon as one was sent and ended as late as the next was answered, or have
+    lasted to the end of the observation. None when no good sample was sent after the fault.
+    """
+    from_ns, until_ns = view.injections[0].commanded_ns, view.failback_ns
+    good = sorted(
+        (s.sent_ns, s.ended_ns)
+        for s in view.trace.samples
+        if s.probe == objective.measured_by and s.reading is Reading.GOOD and s.sent_ns < until_ns
+    )
+    first = next((place for place, (sent_ns, _) in enumerate(good) if sent_ns >= from_ns), None)
+    if first is None:
+        return None
+    since = [max(sent_ns, from_ns) for sent_ns, _ in good[max(first - 1, 0) :]]
+    again = [ended_ns for _, ended_ns in good[first:]]
+    if not first:
+        since.insert(0, from_ns)
+    sampled_until_ns = max(s.ended_ns for s in view.trace.samples if s.sent_ns < until_ns)
+    return max(end - start for start, end in zip(since, [*again, sampled_until_ns], strict=True))
 
 
 def _finding(name: str, verdict: Verdict, observed: str, limit: str, why: str) -> Finding:
@@ -183,8 +214,10 @@ def recovered_by(view: View, found: Recovery) -> str:
     """Return who brought the service back: plan, system, fault_removed, or nobody."""
     if found.onset is None or found.recovered is None:
         return "nobody"
+    faults = {injection.step.id for injection in view.injections}
     for at_ns, _, event in view.undo_starts:
-        is_removal = event.why in ("halt", "ttl", "for", "end", "lost")
+        # An undo step of the plan that takes the fault itself away is no recovery either.
+        is_removal = event.why in ("halt", "ttl", "for", "end", "lost") or event.step in faults
         if is_removal and found.onset.lo_ns <= at_ns <= found.recovered.hi_ns:
             return "fault_removed"
     for step in view.plan.steps:

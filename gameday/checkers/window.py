@@ -7,14 +7,14 @@ from itertools import accumulate
 
 from gameday.checkers.view import View
 from gameday.history.events import LoadBucket, Phase, Reading
-from gameday.history.histogram import merge, percentile_us
+from gameday.history.histogram import upper_us
 from gameday.plan.model import PPM, Objective, Slo
 
 _PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
 
 
 class Levels:
-    """Answers questions about windows in logarithmic time, apart from percentiles."""
+    """Answers questions about windows in logarithmic time, so that every sample may begin one."""
 
     def __init__(self, view: View, objective: Objective) -> None:
         self._objective = objective
@@ -26,8 +26,11 @@ class Levels:
             for slo in self._slos
             if slo.probe is not None
         }
-        self._buckets = sorted(view.trace.load, key=lambda bucket: bucket.start_ns)
-        self._starts = [bucket.start_ns for bucket in self._buckets]
+        buckets = sorted(view.trace.load, key=lambda bucket: bucket.start_ns)
+        self._starts = [bucket.start_ns for bucket in buckets]
+        self._good = [0, *accumulate(b.good for b in buckets)]
+        self._valid = [0, *accumulate(b.good + b.bad + b.dropped for b in buckets)]
+        self._latencies = {slo.name: _Latencies(buckets, slo) for slo in self._slos if slo.probe is None}
         self._baseline_rate = self._rate(view.phase_at(Phase.BASELINE), view.phase_at(Phase.RUNNING))
 
     def held_from(self, start_ns: int, until_ns: int) -> bool:
@@ -49,25 +52,44 @@ class Levels:
         if slo.probe is not None:
             good, valid = self._probes[slo.probe].between(start_ns, end_ns)
             return valid > 0 and good * PPM >= valid * slo.objective_ppm
-        inside = self._between(start_ns, end_ns)
-        good = sum(b.good for b in inside)
-        valid = good + sum(b.bad + b.dropped for b in inside)
+        low, high = self._between(start_ns, end_ns)
+        good, valid = self._good[high] - self._good[low], self._valid[high] - self._valid[low]
         if not valid or good * PPM < valid * slo.objective_ppm:
             return False
-        stat = _PERCENTILE_PPM.get(slo.load_stat or "")
-        if stat is None or slo.below_ns is None:
-            return True
-        latency_us = percentile_us(merge(b.latency for b in inside), stat)
-        return latency_us is not None and latency_us * 1000 < slo.below_ns
+        return self._latencies[slo.name].is_met(low, high)
 
-    def _between(self, start_ns: int, end_ns: int) -> list[LoadBucket]:
-        return self._buckets[bisect_left(self._starts, start_ns) : bisect_left(self._starts, end_ns)]
+    def _between(self, start_ns: int, end_ns: int) -> tuple[int, int]:
+        return bisect_left(self._starts, start_ns), bisect_left(self._starts, end_ns)
 
     def _rate(self, start_ns: int | None, end_ns: int | None) -> float | None:
         """Return good requests a second; None where there is no load to speak of."""
-        if start_ns is None or end_ns is None or not self._buckets or end_ns <= start_ns:
+        if start_ns is None or end_ns is None or not self._starts or end_ns <= start_ns:
             return None
-        return sum(b.good for b in self._between(start_ns, end_ns)) * 1e9 / (end_ns - start_ns)
+        low, high = self._between(start_ns, end_ns)
+        return (self._good[high] - self._good[low]) * 1e9 / (end_ns - start_ns)
+
+
+class _Latencies:
+    """How many successes, up to each slice, stayed below a limit: a percentile is a share of those."""
+
+    def __init__(self, buckets: list[LoadBucket], slo: Slo) -> None:
+        self._ratio_ppm = _PERCENTILE_PPM.get(slo.load_stat or "") if slo.below_ns is not None else None
+        below_ns = slo.below_ns or 0
+        self._all = [0, *accumulate(sum(count for _, count in b.latency) for b in buckets)]
+        self._below = [
+            0,
+            *accumulate(
+                sum(count for index, count in b.latency if upper_us(index) * 1000 < below_ns) for b in buckets
+            ),
+        ]
+
+    def is_met(self, low: int, high: int) -> bool:
+        """Tell whether the percentile of the slices [low, high) is below the limit, if there is one."""
+        if self._ratio_ppm is None:
+            return True
+        total = self._all[high] - self._all[low]
+        rank = max(1, -(-total * self._ratio_ppm // PPM))
+        return total > 0 and self._below[high] - self._below[low] >= rank
 
 
 class _Counts:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from gameday.cli import exits
-from gameday.errors import UsageError
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -45,7 +44,9 @@ def operator(asked: argparse.Namespace) -> str:
 
 def _operate(asked: argparse.Namespace) -> int:
     if asked.command == "lever":
-        return _lever(asked)
+        from gameday.cli.levers import lever  # noqa: PLC0415 - each command pays only for itself
+
+        return lever(asked)
     from gameday.runner.control import ask  # noqa: PLC0415
     from gameday.runner.listing import find_run  # noqa: PLC0415
 
@@ -59,27 +60,6 @@ def _operate(asked: argparse.Namespace) -> int:
     else:
         ask(run_dir, "note", by=operator(asked), text=asked.text)
         print(f"noted in {run_dir.name}")
-    return exits.PASS
-
-
-def _lever(asked: argparse.Namespace) -> int:
-    from gameday.runner.lever import Lever  # noqa: PLC0415
-
-    lever = Lever(Path.cwd())
-    if asked.do == "engage":
-        if not asked.reason:
-            raise UsageError("lever engage: --reason is missing", todo="Say why; it is shown to everybody.")
-        lever.engage(by=operator(asked), reason=asked.reason)
-        print("the safety lever is engaged: running drills halt, new ones are refused")
-        return exits.PASS
-    if asked.do == "release":
-        print("the safety lever is released" if lever.release() else "the safety lever was not engaged")
-        return exits.PASS
-    reason = lever.reason()
-    if asked.json:
-        print(json.dumps({"engaged": bool(reason), "reason": reason}))
-    else:
-        print(f"the safety lever is {reason or 'released'}")
     return exits.PASS
 
 

@@ -14,12 +14,14 @@ from gameday.checkers.document import as_document
 from gameday.cli import exits
 from gameday.cli.commands import code_of, operator
 from gameday.console.summary import summary_lines
-from gameday.errors import Refused, UsageError
+from gameday.errors import RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.model import Plan
+from gameday.plan.policy import Policy
+from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import lab_state_file
 from gameday.runner.conclude import conclude
-from gameday.runner.drill import run_drill
+from gameday.runner.drill import RunEnd, run_drill
 from gameday.runner.listing import find_run
 from gameday.runner.recover import recover
 from gameday.runner.rehearse import rehearse
@@ -39,11 +41,12 @@ def carry_out(asked: argparse.Namespace) -> int:
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if asked.rehearse:
-        return _rehearse(plan, project)
+        return _rehearse(plan, project, find_policy(project, asked.policy))
     return _run(plan, project, asked)
 
 
 def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
+    policy = find_policy(project, asked.policy)
     started: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
     view = threading.Thread(target=_view, args=(started, asked.plain), name="view", daemon=True)
     view.start()
@@ -54,16 +57,30 @@ def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
             operator=operator(asked),
             run_dir=Path(asked.run_dir) if asked.run_dir else None,
             started=started,
+            policy=policy,
         )
     finally:
         started.put(None)
         view.join(VIEW_WAIT_S + 1.0)
-    return _tell(end.run_dir)
+    return _tell(end)
 
 
-def _tell(run_dir: Path) -> int:
-    document = as_document(conclude(run_dir))
-    print("\n".join(summary_lines(document, run_dir, colour=sys.stdout.isatty())))
+def _tell(end: RunEnd) -> int:
+    """Say what the run came to. What cannot be judged or written is unknown, and may still need a person."""
+    try:
+        document = as_document(conclude(end.run_dir))
+    except RecordError as error:
+        print(f"gameday: {error.diagnostics()}", file=sys.stderr)
+        if end.stuck:
+            print(f"A PERSON IS NEEDED: not undone: {', '.join(end.stuck)}", file=sys.stderr)
+        return exits.exit_code(
+            verdict="unknown",
+            outcome=end.outcome,
+            stuck=bool(end.stuck),
+            failed_over=end.failed_over,
+            interrupted=end.interrupted,
+        )
+    print("\n".join(summary_lines(document, end.run_dir, colour=sys.stdout.isatty())))
     return code_of(document)
 
 
@@ -85,8 +102,8 @@ def _view(started: queue.SimpleQueue[Path | None], plain: bool) -> None:
             child.kill()
 
 
-def _rehearse(plan: Plan, project: Path) -> int:
-    report = rehearse(plan, project)
+def _rehearse(plan: Plan, project: Path, policy: Policy) -> int:
+    report = rehearse(plan, project, policy)
     for line in report.lines:
         print(line)
     print("ready" if report.ready else "not ready", "- a rehearsal is no test: it has no verdict")
@@ -95,7 +112,7 @@ def _rehearse(plan: Plan, project: Path) -> int:
 
 def _recover(asked: argparse.Namespace) -> int:
     end = recover(find_run(Path.cwd(), asked.run), asked.runner_is_gone, by=operator(asked))
-    return _tell(end.run_dir)
+    return _tell(end)
 
 
 def _with_lab(path: Path, asked: argparse.Namespace) -> int:

@@ -34,6 +34,10 @@ _RUN: Argument = (
 _JSON: Argument = (("--json",), {"action": "store_true", "help": "say it as JSON"})
 _BY: Argument = (("--by",), {"metavar": "NAME", "default": "", "help": "who you are (recorded as claimed)"})
 _REASON: Argument = (("--reason",), {"metavar": "TEXT", "required": True, "help": "why; it is recorded"})
+_POLICY: Argument = (
+    ("--policy",),
+    {"metavar": "FILE", "help": "the operator's policy (GAMEDAY_POLICY, else policy.yaml)"},
+)
 _PLAIN: Argument = (("--plain",), {"action": "store_true", "help": "plain lines instead of the live view"})
 
 COMMANDS: dict[str, Text] = {
@@ -53,7 +57,7 @@ COMMANDS: dict[str, Text] = {
     "plan": Text(
         "say in words what a plan will do; touches nothing",
         "gameday plan experiments/primary-loss.yaml",
-        (_PLAN, _JSON),
+        (_PLAN, _POLICY, _JSON),
     ),
     "run": Text(
         "run a drill",
@@ -63,6 +67,7 @@ COMMANDS: dict[str, Text] = {
             (("--rehearse",), {"action": "store_true", "help": "every read and check, and no write"}),
             (("--run-dir",), {"metavar": "DIR", "help": "where to put the run folder"}),
             (("--yes",), {"action": "store_true", "help": "do not ask before the start"}),
+            _POLICY,
             _BY,
             _PLAIN,
         ),
@@ -80,6 +85,7 @@ COMMANDS: dict[str, Text] = {
                     "help": "another plan for the lab",
                 },
             ),
+            _POLICY,
             (("--keep-lab",), {"action": "store_true", "help": "leave the lab up afterwards"}),
             _PLAIN,
         ),
@@ -109,6 +115,8 @@ COMMANDS: dict[str, Text] = {
         (
             (("do",), {"choices": ("engage", "release", "status"), "help": "what to do with it"}),
             (("--reason",), {"metavar": "TEXT", "default": "", "help": "why; needed to engage it"}),
+            (("--shared",), {"action": "store_true", "help": "those on shared paths that the policy names"}),
+            _POLICY,
             _BY,
             _JSON,
         ),

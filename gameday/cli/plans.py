@@ -6,12 +6,16 @@ import argparse
 import json
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gameday.cli import exits
-from gameday.cli.words import plan_words
+from gameday.cli.words import plan_words, policy_words
 from gameday.errors import PlanError, UsageError
-from gameday.plan.load import load_plan
+from gameday.plan.load import find_project, load_plan
+from gameday.plan.permit import judge
+from gameday.plan.policy import policy_digest
+from gameday.plan.policyfile import POLICY_FILE, find_policy
 from gameday.plan.schema import json_schema
 from gameday.plan.stored import plan_digest
 
@@ -59,13 +63,25 @@ def _validate(asked: argparse.Namespace) -> int:
 
 
 def _plan(asked: argparse.Namespace) -> int:
-    plan = load_plan(Path(asked.plan))
+    path = Path(asked.plan)
+    plan, project = load_plan(path), find_project(path)
+    policy, now = find_policy(project, asked.policy), datetime.now(UTC)
+    permit = judge(policy, plan, now)
     if asked.json:
         from gameday.canonical import to_json  # noqa: PLC0415 - only for this option
 
-        print(json.dumps({"digest": plan_digest(plan), "plan": to_json(plan)}, indent=1, ensure_ascii=False))
-    else:
-        print("\n".join(plan_words(plan)))
+        shown = {
+            "digest": plan_digest(plan),
+            "plan": to_json(plan),
+            "policy": {"file": policy.file, "digest": policy_digest(policy), **to_json(permit)},
+        }
+        print(json.dumps(shown, indent=1, ensure_ascii=False))
+        return exits.PASS
+    from gameday.runner.preflight import at_home  # noqa: PLC0415 - heavy, and not for JSON
+
+    print("\n".join([*plan_words(plan), *policy_words(policy, permit, now)]))
+    print("Preflight, as far as it needs no target")
+    print("\n".join(f"  {check}" for check in at_home(plan, project, policy, now)))
     return exits.PASS
 
 
@@ -79,8 +95,10 @@ def _init(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for part in _PARTS:
         shutil.copytree(source / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    if not (folder / POLICY_FILE).exists():
+        shutil.copy(source / POLICY_FILE, folder / POLICY_FILE)
     (folder / ".gitignore").write_text(".gameday/\nruns/\nregister/\n", encoding="utf-8")
-    print(f"made {folder}: {', '.join(_PARTS)}. Now try `gameday drill` in it.")
+    print(f"made {folder}: {', '.join(_PARTS)}, {POLICY_FILE}. Now try `gameday drill` in it.")
     return exits.PASS
 
 

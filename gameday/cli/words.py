@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gameday.plan.limitwords import limit_words
 from gameday.plan.model import Plan, Step, StepKind, StopCondition
+from gameday.plan.permit import Permit, expired
+from gameday.plan.policy import Policy, policy_digest
+from gameday.plan.radius import cap_words
 from gameday.plan.stored import plan_digest
 from gameday.plan.units import as_text
 
@@ -31,14 +36,31 @@ def plan_words(plan: Plan) -> list[str]:
     lines += [f"{_INDENT}{_condition(condition)}" for condition in plan.stop_conditions]
     radius = plan.blast_radius
     if radius is not None:
-        of = f" of {radius.max_of}" if radius.max_of else ""
-        lines += [
-            f"{_INDENT}at most {radius.max_targets}{of} targets, for at most {as_text(radius.duration_ns)}"
-        ]
+        lines += [f"{_INDENT}{cap_words(radius)}, for at most {as_text(radius.duration_ns)}"]
     lines += [f"{_INDENT}Ctrl-C, `gameday halt`, or the safety lever: always, and faults are undone"]
     if plan.warnings:
         lines += ["", "Mind", *(f"{_INDENT}{warning}" for warning in plan.warnings)]
     return lines
+
+
+def policy_words(policy: Policy, permit: Permit, now: datetime) -> list[str]:
+    """Return the lines that tell what the policy makes of a plan: values, origins, refusals."""
+    lines = ["", f"What the policy says ({policy.file}, digest {policy_digest(policy)[:12]})"]
+    lines += [f"{_INDENT}{item.name:18} {item.value}   [{item.origin}]" for item in permit.values]
+    lines += [
+        f"{_INDENT}waiver expired on {w.until}: {w.rule}, by {w.by}" for w in expired(policy, now.date())
+    ]
+    lines += [
+        f"{_INDENT}WAIVED {item.rule}: {item.reason}   [{waiver.by}, until {waiver.until}: {waiver.reason}]"
+        for item, waiver in permit.waived
+    ]
+    for need in permit.approvals:
+        notes = [", not the author"] * need.distinct_from_author + [", live"] * need.live
+        lines.append(
+            f"{_INDENT}approval: {need.number} of {'/'.join(need.roles)}{''.join(notes)}; {need.why}"
+        )
+    lines += [f"{_INDENT}REFUSED {item.rule}: {item.reason}" for item in permit.refusals]
+    return [*lines, ""]
 
 
 def _objectives(plan: Plan) -> list[str]:

@@ -58,9 +58,11 @@ def undos_due(state: State) -> tuple[UndoStarted, ...]:
 
 
 def _is_turn(state: State) -> bool:
-    if not state.undoing or state.last_undo_ns is None:
+    """Only the undo that started last is waited for: one that hangs holds the others up once, not each."""
+    last_ns = state.last_undo_ns
+    if last_ns is None or all(undo.started_ns < last_ns for undo in state.undoing):
         return True
-    return state.now_ns - state.last_undo_ns >= STAGGER_NS
+    return state.now_ns - last_ns >= STAGGER_NS
 
 
 def _wanted(state: State) -> Iterable[tuple[Owed, str]]:

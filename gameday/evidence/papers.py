@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from gameday.checkers.findings import Findings
@@ -19,10 +20,12 @@ from gameday.history.events import (
     RunStarted,
     TargetsResolved,
 )
+from gameday.history.policyevents import PolicyApplied, Preflighted
 from gameday.history.record import Record, Trace
 from gameday.plan.model import LoadChange, Plan
 
 EVENTS_MAX = 600
+LEFT_ALONE_MAX = 20
 _LEDGER = (
     ("acked", "acknowledged", "told to the user as done"),
     ("lost", "acknowledged and lost", "not found when read back"),
@@ -146,6 +149,30 @@ def _said(record: Record, who: str, what: str) -> tuple[Cell, ...]:
     return row(figure(at(record.at_ns), record.utc[11:23]), who, what)
 
 
+def _allowed(trace: Trace) -> list[tuple[Cell, ...]]:
+    """The policy in force, with the origin of each value, and what was checked before any effect."""
+    rows = []
+    for record in trace.records:
+        match record.event:
+            case PolicyApplied() as policy:
+                rows.append(row("policy", f"{policy.file}, digest {policy.sha256}"))
+                rows += [row(f"{name} ({origin})", value) for name, value, origin in policy.values]
+                rows += [
+                    row(f"waived: {rule}", f"{what}; by {by} until {until}: {why}")
+                    for rule, what, by, until, why in policy.waived
+                ]
+            case Preflighted() as done:
+                counts = Counter(state for _, state, _ in done.checks)
+                said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+                rows.append(row("preflight", f"{len(done.checks)} checks: {said}"))
+                rows += [
+                    row(f"preflight: {n}", f"{state}: {d}") for n, state, d in done.checks if state != "ok"
+                ]
+            case _:
+                continue
+    return rows
+
+
 def before(plan: Plan, trace: Trace, digest: str) -> Table:
     """What was fixed before the first fault."""
     rows = [
@@ -166,6 +193,8 @@ def before(plan: Plan, trace: Trace, digest: str) -> Table:
             row("environment", f"{targets.environment}, which says of itself: {shown(targets.identity, 300)}")
         )
         rows.append(row("targets, frozen", f"{len(targets.targets)} of {targets.population}: {frozen}"))
+        rows += [row(f"left alone: {name}", reason) for name, reason in targets.excluded[:LEFT_ALONE_MAX]]
+    rows += _allowed(trace)
     for objective in plan.objectives:
         tolerable = f", tolerable at most {limit(objective.mtpd_ns)}" if objective.mtpd_ns else ""
         share = percent(objective.minimum_capacity_ppm)

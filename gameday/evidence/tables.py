@@ -10,6 +10,7 @@ from gameday.evidence.account import Account, StepRun
 from gameday.evidence.words import WHY_UNDONE, at, condition, limit, load_words, shown, span
 from gameday.history.events import Effect
 from gameday.plan.model import Activity, Objective, Plan, Probe, Step, StepKind
+from gameday.plan.radius import cap_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +267,7 @@ def stop_conditions(account: Account) -> Table:
         )
     radius = account.view.plan.blast_radius
     if radius is not None:
-        of = f" of {radius.max_of}" if radius.max_of else ""
-        noun = "target" if of == "" and radius.max_targets == 1 else "targets"
-        words = f"at most {radius.max_targets}{of} {noun}, for at most {limit(radius.duration_ns)}"
+        words = f"{cap_words(radius)}, for at most {limit(radius.duration_ns)}"
         hit = halted is not None and halted[2].by == "blast radius"
         came = (
             Cell("breached: halted the run", at(halted[0]), "verdict", "fail")

@@ -81,6 +81,7 @@ class Disk:
                 os.ftruncate(job.fd, end)  # Never leave half a line before a whole one.
                 if attempt == 2 or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
+                self.error = error  # What follows fits into the reserve, yet the run must halt now.
                 self._reserve.unlink(missing_ok=True)
         if job.sync:
             os.fsync(job.fd)

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gameday.history.policyevents import PolicyApplied, Preflighted
+
 
 class Phase(StrEnum):
     """Where a run stands. Each begins with a `PhaseChanged` of its own."""
@@ -160,13 +162,15 @@ class ClockRead:
 
 @dataclass(frozen=True, slots=True)
 class TargetsResolved:
-    """The frozen targets, n of N, and the identity that the target gave."""
+    """The frozen targets, n of N, what the faults name of them, what is left alone, and the identity."""
 
     environment: str
     identity: str
     targets: tuple[str, ...]
     population: int
     values: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +310,8 @@ Report = (
     RunStarted
     | ClockRead
     | TargetsResolved
+    | PolicyApplied
+    | Preflighted
     | HostStarted
     | Armed
     | LoadReported

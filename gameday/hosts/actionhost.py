@@ -1,5 +1,7 @@
 """The process in which Chaos Toolkit activities run, one at a time. The only importer of chaoslib.
 
+Started as a program it is the fork server of all hosts of one asker (see `hosts.forkserver`).
+
 User code may hang, fork, hold the interpreter lock, print garbage or call `exit`; none of it can
 reach the deciding process. The protocol is JSON lines on private copies of stdin and stdout:
 
@@ -17,6 +19,7 @@ import inspect
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,6 +27,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gameday.hosts.clock import boot_ns
+from gameday.hosts.forkserver import serve
 from gameday.hosts.processes import MARKER, NAME_PREFIX, kill_all
 from gameday.hosts.words import error_line, one_line
 
@@ -120,6 +124,9 @@ class Host:
         began_ns, began_s = boot_ns(), time.monotonic()
         if request["role"] == "read":
             return {"began": began_ns, "read_back": None, **self._sample(job["activity"])}
+        if request["role"] == "look":
+            found = self._read_back(job["activity"], wanted=False, wait_s=0.0)
+            return {"began": began_ns, "error": "", **found}
         error = ""
         try:
             failed(job["activity"], run(job["activity"], self._configuration))
@@ -292,15 +299,21 @@ def _literal(data: Any) -> Any:
 
 
 def main() -> None:
-    """Serve on private copies of stdin and stdout; user code gets /dev/null and the log."""
+    """Be the fork server of all hosts: import once, fork often. argv[1] is its socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import chaoslib.activity  # noqa: PLC0415 - paid now, once, while nothing waits for it
+    import chaoslib.hypothesis  # noqa: F401, PLC0415 - as above
+
+    serve(socket.socket(fileno=int(sys.argv[1])), _host)
+
+
+def _host() -> None:
+    """Serve on private copies of stdin and stdout; user code gets /dev/null and the log."""
     inlet, outlet = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(2, 1)
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - the project's own actions live beside its plans
-    import chaoslib.activity  # noqa: F401, PLC0415 - paid now, while nothing waits for it
-
     host = Host(inlet, outlet)
     host.serve()
     # Not `sys.exit`: threads and exit handlers of user code must not keep a host alive.

@@ -10,12 +10,14 @@ import json
 import os
 import select
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from gameday.hosts.processes import start_ticks
+from gameday.hosts.processes import send, start_ticks
+from gameday.hosts.spawner import Child, Spawner
+
+REPLY_MAX = 1 << 20
 
 
 class HostProcess:
@@ -23,52 +25,63 @@ class HostProcess:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
-        marker: str,
+        child: Child,
+        spawner: Spawner,
         name: str,
         *,
         on_reply: Callable[[HostProcess, dict[str, Any]], None],
         on_end: Callable[[HostProcess, str], None],
     ) -> None:
-        self.pid = process.pid
-        self.marker = marker
-        self.start_ticks = start_ticks(process.pid) or 0
+        self.pid = child.pid
+        self.marker = child.marker
+        self.start_ticks = start_ticks(child.pid) or 0
         self.armed = threading.Event()
         self.refused = ""
         self.is_doomed = False
         self.has_ended = False
-        self._process = process
+        self.killers: list[tuple[threading.Thread, float]] = []
+        self._child = child
+        self._spawner = spawner
+        self._over = threading.Event()
+        self._pipe_lock = threading.Lock()
+        self._stdin: int | None = child.stdin
         self._on_reply = on_reply
         self._on_end = on_end
         try:
-            self._pid_fd = os.pidfd_open(process.pid)
+            self._pid_fd = os.pidfd_open(child.pid)
             threading.Thread(target=self._listen, name=f"host-{name}", daemon=True).start()
         except (OSError, RuntimeError) as error:
-            process.kill()
-            process.wait()
+            send(child.pid, signal.SIGKILL)
+            os.close(child.stdout)
+            self._close_stdin()
             raise OSError(0, f"no means to watch it: {error}") from error
 
     def write(self, message: dict[str, Any]) -> bool:
         """Send one message; tell whether that was possible."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        except (OSError, ValueError):
-            return False
+        with self._pipe_lock:
+            if self._stdin is None:
+                return False
+            data = json.dumps(message).encode() + b"\n"
+            try:
+                while data:
+                    data = data[os.write(self._stdin, data) :]
+            except OSError:
+                return False
         return True
 
     def close(self, timeout_s: float) -> None:
         """Let it end by itself, as its stdin ends, and wait that long for it."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.close()
-            self._process.wait(timeout_s)
-        except (OSError, subprocess.TimeoutExpired):
-            return  # The caller kills it.
+        self._close_stdin()
+        self._over.wait(timeout_s)  # Where that is not enough the caller kills it.
+
+    def _close_stdin(self) -> None:
+        with self._pipe_lock:
+            if self._stdin is not None:
+                os.close(self._stdin)
+                self._stdin = None
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
+        pipe = self._child.stdout
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
         poll.register(self._pid_fd, select.POLLIN)
@@ -78,6 +91,8 @@ class HostProcess:
             if pipe in ready:
                 data = os.read(pipe, 65536)
                 *lines, buffer = (buffer + data).split(b"\n")
+                if len(buffer) > REPLY_MAX:
+                    buffer = b""  # No reply of ours is so long.
                 for line in lines:
                     self._hear(line)
                 if not data:
@@ -88,19 +103,15 @@ class HostProcess:
         self._finish()
 
     def _finish(self) -> None:
-        code = self._process.wait()
+        how = _how(self._spawner.reap(self._child))
         os.close(self._pid_fd)
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        self._over.set()
         self._on_end(self, f"the host {how} before it replied")
         if not self.armed.is_set():
             self.refused = f"it {how} before it was ready; its log says why"
             self.armed.set()
-        for pipe in (self._process.stdin, self._process.stdout):
-            try:
-                if pipe is not None:
-                    pipe.close()
-            except OSError:
-                continue
+        os.close(self._child.stdout)
+        self._close_stdin()
 
     def _hear(self, line: bytes) -> None:
         try:
@@ -110,5 +121,11 @@ class HostProcess:
             else:
                 self.refused = str(reply.get("refused", ""))
                 self.armed.set()
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return  # Not from the host itself: somebody found its pipe.
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return "ended"
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"

@@ -162,6 +162,8 @@ class LedgerWriter:
         try:
             rows = json.loads(answer.body)["orders"]
         except (ValueError, KeyError, TypeError):
+            rows = None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             return None, "the answer is not a list of orders"
         return rows, ""
 

@@ -22,6 +22,7 @@ from gameday.history.events import LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import MARKER, kill_all, send
+from gameday.hosts.words import one_line
 from gameday.plan.model import Load
 
 QUIT_WAIT_S = 1.0
@@ -38,6 +39,7 @@ class LoadHost:
         self._inbox = inbox
         self._ready = threading.Event()
         self._refused = ""
+        self._failed = ""
         self._ending = False
         self._process: subprocess.Popen[bytes] | None = None
         self._commands = -1
@@ -152,7 +154,8 @@ class LoadHost:
             self._refused = self._refused or f"it ended with {code} before it was ready{self._last_words()}"
             self._ready.set()
         elif not self._ending:
-            self._post(LoadReported(self._load.name, "lost", f"it ended with {code}{self._last_words()}"))
+            detail = self._failed or f"it ended with {code}{self._last_words()}"
+            self._post(LoadReported(self._load.name, "lost", one_line(detail)))
 
     def _take(self, line: bytes) -> None:
         try:
@@ -171,6 +174,8 @@ class LoadHost:
         elif "refused" in message:
             self._refused = message["refused"]
             self._ready.set()
+        elif "failed" in message:
+            self._failed = message["failed"]
         elif "state" in message:
             self._post(LoadReported(self._load.name, message["state"]))
 

@@ -35,6 +35,7 @@ class LoadHost:
         self._environment: Any = None
         self._open_loop = config["open_loop"]
         self._wanted_users = 0
+        self._has_users = False
 
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
@@ -64,17 +65,29 @@ class LoadHost:
             _default_timeout(cls)
         elif getattr(cls, "network_timeout", None) == 60.0:
             cls.network_timeout = cls.connection_timeout = DEFAULT_TIMEOUT_S
-        if self._gate is None:
-            return
-        gate = self._gate
-        cls.wait_time = _waits_at(gate)
-        began = cls.on_start
+        gate, began = self._gate, cls.on_start
+        if gate is not None:
+            cls.wait_time = _waits_at(gate)
 
         def on_start(user: Any) -> None:
-            began(user)
-            gate.wait(user)  # No burst when users appear: each waits for an arrival of its own.
+            try:
+                began(user)
+            except (Exception, SystemExit) as error:
+                if not self._has_users:  # Later ones may fail because the target does.
+                    self._give_up(error)
+                raise
+            self._has_users = True
+            if gate is not None:
+                gate.wait(user)  # No burst when users appear: each waits for an arrival of its own.
 
         cls.on_start = on_start
+
+    def _give_up(self, error: BaseException) -> None:
+        """Say why not even the first user could start, and end: there would never be any load."""
+        reason = f"{type(error).__name__}: {error}"
+        place = _why(reason, error.__traceback__, self._config["profile"])
+        self.buckets.say({"failed": f"its first user failed in on_start: {place}"})
+        os._exit(3)
 
     def _on_request(self, response_time: float | None, exception: Any, **more: Any) -> None:
         import gevent  # noqa: PLC0415 - cached, a dict look-up

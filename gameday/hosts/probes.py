@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from gameday.history.events import Reading, Sample
@@ -46,6 +46,20 @@ class ProbeCrew:
                 reader = reader_of(probe, run)
             self._schedules.append(_Schedule(probe, reader, clock, inbox, self._stop))
 
+    def first_readings(self, timeout_s: float) -> dict[str, tuple[Reading, str]]:
+        """Read every probe that does not write once, all at the same time, before sampling begins.
+
+        Args:
+            timeout_s: How long to wait for all of them; one that is not read by then is unreadable.
+        """
+        silent = [schedule for schedule in self._schedules if not schedule.probe.writes]
+        pool = ThreadPoolExecutor(max(len(silent), 1), thread_name_prefix="first-reading")
+        asked = {pool.submit(schedule.read): schedule.probe.name for schedule in silent}
+        done, _ = wait(asked, timeout_s)
+        pool.shutdown(wait=False, cancel_futures=True)
+        late = (Reading.UNREADABLE, f"no reading within {timeout_s:g} s")
+        return {name: future.result() if future in done else late for future, name in asked.items()}
+
     def start(self) -> None:
         """Begin sampling."""
         for schedule in self._schedules:
@@ -56,6 +70,8 @@ class ProbeCrew:
         self._stop.set()
         until_s = time.monotonic() + timeout_s
         for schedule in self._schedules:
+            if schedule.ident is None:
+                continue  # A run that is refused stops probes that never began.
             schedule.join(max(until_s - time.monotonic(), 0.0))
         for host in self._hosts:
             host.close()
@@ -68,7 +84,7 @@ class _Schedule(threading.Thread):
         self, probe: Probe, reader: Reader, clock: RunClock, inbox: Inbox, stop: threading.Event
     ) -> None:
         super().__init__(name=f"probe-{probe.name}", daemon=True)
-        self._probe = probe
+        self.probe = probe
         self._read = reader
         self._clock = clock
         self._inbox = inbox
@@ -86,7 +102,7 @@ class _Schedule(threading.Thread):
                     pool.submit(self._sample)
                 else:
                     self._post(self._clock.now_ns(), Reading.UNREADABLE, "no worker was free")
-                due_s += self._probe.every_ns / NS
+                due_s += self.probe.every_ns / NS
                 due_s = self._skip_missed(due_s)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -94,7 +110,7 @@ class _Schedule(threading.Thread):
     def _skip_missed(self, due_s: float) -> float:
         """Slots that we slept through (the machine was suspended, or starved) were not measured."""
         late_s = time.monotonic() - due_s
-        period_s = self._probe.every_ns / NS
+        period_s = self.probe.every_ns / NS
         if late_s < period_s:
             return due_s
         missed = int(late_s / period_s)
@@ -104,13 +120,18 @@ class _Schedule(threading.Thread):
     def _sample(self) -> None:
         sent_ns = self._clock.now_ns()
         try:
-            reading, detail = self._read()
-        except Exception as error:  # noqa: BLE001 - the thread boundary: our own failure is unreadable
-            reading, detail = Reading.UNREADABLE, f"{type(error).__name__}: {error}"[:120]
+            reading, detail = self.read()
         finally:
             self._free.release()
         self._post(sent_ns, reading, detail)
 
+    def read(self) -> tuple[Reading, str]:
+        """Take one reading. Never raises: our own failure is unreadable."""
+        try:
+            return self._read()
+        except Exception as error:  # noqa: BLE001 - the thread boundary
+            return Reading.UNREADABLE, f"{type(error).__name__}: {error}"[:120]
+
     def _post(self, sent_ns: int, reading: Reading, detail: str) -> None:
         ended_ns = self._clock.now_ns()
-        self._inbox.put((ended_ns, Sample(self._probe.name, sent_ns, ended_ns, reading, detail)))
+        self._inbox.put((ended_ns, Sample(self.probe.name, sent_ns, ended_ns, reading, detail)))

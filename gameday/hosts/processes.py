@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MARKER = "GAMEDAY_HOST"
 NAME_PREFIX = "gameday-"
 _ROUNDS_MAX = 40
+_ENVIRON_MAX = 1 << 22  # Beyond what execve(2) takes in all.
+_DEATH_S = 0.005
 
 
 def start_ticks(pid: int) -> int | None:
@@ -41,67 +44,108 @@ def is_alive(pid: int, ticks: int) -> bool:
 
 def _stat(pid: int) -> list[str]:
     """Return the fields of /proc/pid/stat from the state on; empty when there is no such process."""
+    data = _read(f"/proc/{pid}/stat", 1024)  # A name has 16 bytes and the numbers have an end.
+    return data[data.rfind(b")") + 2 :].decode("ascii", errors="replace").split()
+
+
+def _read(path: str, size_max: int) -> bytes:
+    """Read a file of /proc, empty when it is gone. Without a buffer: a halt waits for hundreds of these."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return []
-    return text[text.rfind(")") + 2 :].split()
+        return b""
+    try:
+        return os.read(fd, size_max)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
-def members(leader: int, *markers: str) -> Iterator[int]:
-    """Yield the processes of the session `leader` leads, and those that carry one of `markers`."""
+def members(leader: int, *markers: str, since_ticks: int = 0) -> Iterator[int]:
+    """Yield the processes of the session `leader` leads, and those that carry one of `markers`.
+
+    A leader of 0 or 1 leads nobody: the kernel calls the session of everything that was started from
+    outside a container, a shell or pid 1 among it, session 0 as well. With `since_ticks`, when the
+    leader started, older processes are passed over: they cannot be its own.
+    """
     wanted = {f"{MARKER}={marker}".encode() for marker in markers if marker}
     for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again
         if not name.isdigit():
             continue
         pid = int(name)
         fields = _stat(pid)
-        if not fields or fields[0] == "Z":
+        if not fields or fields[0] == "Z" or int(fields[19]) < since_ticks:
             continue
         if (leader > 1 and int(fields[3]) == leader) or (wanted and not wanted.isdisjoint(_environ(pid))):
             yield pid
 
 
 def _environ(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
+    return _read(f"/proc/{pid}/environ", _ENVIRON_MAX).split(b"\0")
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal; a process that is gone already is no error."""
+    """Send a signal; a process that is gone already is no error.
+
+    0, 1 and -1 name our own group, init and everybody: never a host, so they are not sent to.
+    """
+    if abs(pid) <= 1:
+        return
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return
 
 
-def kill_all(leader: int, *markers: str) -> None:
+def kill_all(leader: int, *markers: str, since_ticks: int = 0) -> None:
     """SIGKILL a session and everything that carries its markers, until nothing is left.
 
     Children may fork while they are being killed, so this looks again, a bounded number of times.
     """
     for _ in range(_ROUNDS_MAX):
-        left = [pid for pid in members(leader, *markers) if pid != os.getpid()]
+        left = [pid for pid in members(leader, *markers, since_ticks=since_ticks) if pid != os.getpid()]
         if not left:
             return
         for pid in left:
             send(pid, signal.SIGKILL)
-        time.sleep(0.002)
+        await_deaths(left, time.monotonic() + _DEATH_S)
 
 
-def end_all(leader: int, *markers: str, grace_s: float) -> None:
+def end_all(leader: int, *markers: str, grace_s: float, since_ticks: int = 0) -> None:
     """SIGTERM a process group; after the grace SIGKILL its session and all that carries its markers.
 
     Returns early when nothing is left.
     """
     if grace_s > 0:
         send(-leader, signal.SIGTERM)
-        give_up_s = time.monotonic() + grace_s
-        while time.monotonic() < give_up_s and any(members(leader, *markers)):
-            time.sleep(min(0.005, grace_s / 10))
-    kill_all(leader, *markers)
+        until_s = time.monotonic() + grace_s
+        await_deaths((leader,), until_s)
+        while time.monotonic() < until_s:
+            left = list(members(leader, *markers, since_ticks=since_ticks))
+            if not left:
+                return
+            await_deaths(left, until_s)
+    kill_all(leader, *markers, since_ticks=since_ticks)
+
+
+def await_deaths(pids: Iterable[int], until_s: float) -> None:
+    """Wait until each of these processes has ended, or the monotonic clock says `until_s`.
+
+    The kernel says so the moment it happens: a loop that looks would find out later, and would take
+    the processor from what it waits for.
+    """
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            continue  # It is gone.
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.poll(max((until_s - time.monotonic()) * 1000, 0))
+        finally:
+            os.close(fd)
 
 
 def markers_of(pid: int) -> tuple[str, ...]:
@@ -132,7 +176,6 @@ def kill_session(pid: int, ticks: int, *, only_leader: bool = False) -> None:
         markers = markers_of(pid)
         send(pid, signal.SIGKILL)
     if not only_leader:
-        kill_all(pid, *markers)
-    give_up_s = time.monotonic() + 1.0
-    while is_alive(pid, ticks) and time.monotonic() < give_up_s:
-        time.sleep(0.001)
+        kill_all(pid, *markers, since_ticks=ticks)
+    if is_alive(pid, ticks):
+        await_deaths((pid,), time.monotonic() + 1.0)

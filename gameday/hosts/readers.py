@@ -7,16 +7,19 @@ Unreadable is only our own failure. A name that does not resolve is the target's
 from __future__ import annotations
 
 import json
-import socket
+import os
+import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 from gameday.history.events import Reading
-from gameday.hosts.httpprobe import exchange
+from gameday.hosts.httpprobe import connect, exchange, kind_of
 from gameday.hosts.processes import kill_all
 from gameday.hosts.prometheus import monitoring_reader
+from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Probe, ProbeKind
 
 Reader = Callable[[], tuple[Reading, str]]
@@ -73,29 +76,27 @@ def _http(spec: dict[str, Any], timeout_s: float) -> Reader:
 def _tcp(spec: dict[str, Any], timeout_s: float) -> Reader:
     def read() -> tuple[Reading, str]:
         try:
-            socket.create_connection((spec["host"], int(spec["port"])), timeout=timeout_s).close()
+            connect(spec["host"], int(spec["port"]), time.monotonic() + timeout_s).close()
         except OSError as error:
-            return Reading.BAD, error.strerror or type(error).__name__
+            return Reading.BAD, kind_of(error)
         return GOOD
 
     return read
 
 
 def _sql(spec: dict[str, Any], timeout_s: float) -> Reader:
-    import psycopg  # noqa: PLC0415 - only plans with a SQL probe pay for it
+    from gameday.hosts.sqlprobe import first_value  # noqa: PLC0415 - only plans with a SQL probe pay for it
 
     expect = spec.get("expect")
 
     def read() -> tuple[Reading, str]:
-        options = f"-c statement_timeout={int(timeout_s * 1000)}"
         try:
-            with psycopg.connect(
-                spec["dsn"], connect_timeout=max(1, int(timeout_s)), options=options, autocommit=True
-            ) as connection:
-                row = connection.execute(spec["query"]).fetchone()
-        except psycopg.Error as error:
-            return Reading.BAD, " ".join(str(error).split())[:120]
-        if expect is not None and (row is None or str(row[0]) != str(expect)):
+            value = first_value(spec["dsn"], spec["query"], timeout_s)
+        except TimeoutError:
+            return Reading.BAD, "timeout"
+        except OSError as error:
+            return Reading.BAD, one_line(str(error), 120)
+        if expect is not None and value != str(expect):
             return Reading.BAD, "wrong answer"
         return GOOD
 
@@ -104,7 +105,7 @@ def _sql(spec: dict[str, Any], timeout_s: float) -> Reader:
 
 def _process(spec: dict[str, Any], timeout_s: float) -> Reader:
     def read() -> tuple[Reading, str]:
-        began_s = time.monotonic()
+        until_s = time.monotonic() + timeout_s
         try:
             child = subprocess.Popen(
                 spec["argv"],
@@ -115,12 +116,26 @@ def _process(spec: dict[str, Any], timeout_s: float) -> Reader:
             )
         except OSError as error:
             return Reading.UNREADABLE, f"{spec['argv'][0]}: {error.strerror}"
-        try:
-            code = child.wait(max(timeout_s - (time.monotonic() - began_s), 0.001))
-        except subprocess.TimeoutExpired:
+        has_ended = _ended_by(child.pid, until_s)
+        # Not reaped yet, so its group is its own: what it left behind would add up sample by sample.
+        os.killpg(child.pid, signal.SIGKILL)
+        code = child.wait()
+        if not has_ended:
             kill_all(child.pid)
-            child.wait()
             return Reading.BAD, "timeout"
+        if code < 0:  # Somebody killed the prober; that says nothing about the target.
+            return Reading.UNREADABLE, f"ended by {signal.Signals(-code).name}"
         return GOOD if code == 0 else (Reading.BAD, f"exit {code}")
 
     return read
+
+
+def _ended_by(pid: int, until_s: float) -> bool:
+    """Wait for the end of a child without reaping it; tell whether it came in time."""
+    handle = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        return bool(poll.poll(max(until_s - time.monotonic(), 0.0) * 1000))
+    finally:
+        os.close(handle)

@@ -8,12 +8,9 @@ indeterminate. A host that was killed is replaced by a new one at the next `go`.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import signal
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +21,20 @@ from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
 from gameday.hosts.clock import RunClock, boot_id
 from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.processes import MARKER, end_all, kill_all, send
+from gameday.hosts.processes import end_all, kill_all, send
+from gameday.hosts.spawner import Spawner
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Activity
+
+KILL_S = 0.3  # How long a SIGKILL of everything may take before nobody waits for it any longer.
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a host may be asked to do: a step's action or its undo, and how to read it back.
 
-    Role `read` is a probe: its value is judged by the host's tolerance.
+    Role `read` is a probe: its value is judged by the host's tolerance. Role `look` is a read-back
+    alone, before anything was done: it says whether the fault is in place already.
     """
 
     step: str
@@ -56,8 +57,12 @@ class ActionHost:
         inbox: Inbox,
         cwd: Path | None = None,
         tolerance: Any = None,
+        spawner: Spawner | None = None,
     ) -> None:
+        """Start the host, by `spawner` where hosts share one."""
         self.name = name
+        self._own = Spawner(log) if spawner is None else None
+        self._spawner = spawner or self._own or Spawner(log)
         self._jobs = {(job.step, job.role): job for job in jobs}
         self._log = log
         self._configuration = dict(configuration)
@@ -82,6 +87,11 @@ class ActionHost:
     def start_ticks(self) -> int:
         """When the host started, in clock ticks since boot."""
         return self._now.start_ticks
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the host has ended, or was killed: the next `go` needs a new one."""
+        return self._now.is_doomed or self._now.has_ended
 
     def wait_armed(self, timeout_s: float) -> None:
         """Wait until the host has imported and checked everything that it may have to do.
@@ -115,12 +125,13 @@ class ActionHost:
         thread = threading.Thread(
             target=end_all,
             args=(host.pid, *self._markers(host)),
-            kwargs={"grace_s": grace_ns / NS},
+            kwargs={"grace_s": grace_ns / NS, "since_ticks": host.start_ticks},
             name=f"kill-{self.name}",
             daemon=True,
         )
         try:
             thread.start()
+            host.killers.append((thread, time.monotonic() + grace_ns / NS + KILL_S))
         except RuntimeError:  # No more threads: then without grace, from here.
             send(-host.pid, signal.SIGKILL)
 
@@ -146,11 +157,13 @@ class ActionHost:
         markers = self._markers(host)
         host.close(0.5 if len(markers) == 1 else 0.0)
         kill_all(host.pid, *(markers if len(markers) > 1 else ()))
+        if self._own is not None:
+            self._own.close()
 
     def _enter(self, token: int, job: Job) -> HostProcess:
         """Book a `go` on a host that lives, so that its end is bound to answer it."""
         with self._lock:
-            if self._now.is_doomed or self._now.has_ended:
+            if self.is_lost:
                 self._renew()
             self._going[token] = (self._now, job)
             return self._now
@@ -166,25 +179,11 @@ class ActionHost:
         return (host.marker, *(f"{host.marker}.{token}" for token in tokens))
 
     def _spawn(self) -> HostProcess:
-        marker = secrets.token_hex(8)
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gameday.hosts.actionhost"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                cwd=self._cwd,
-                env={**os.environ, MARKER: marker},
-                bufsize=0,
-            )
-        finally:
-            os.close(log)
-        host = HostProcess(process, marker, self.name, on_reply=self._answer, on_end=self._lost)
+        child = self._spawner.spawn(cwd=self._cwd, log=self._log)
+        host = HostProcess(child, self._spawner, self.name, on_reply=self._answer, on_end=self._lost)
         jobs = {
             f"{job.step}/{job.role}": {
-                "activity": _as_activity(job.activity, "probe" if job.role == "read" else "action"),
+                "activity": _as_activity(job.activity, "action" if job.role in ("do", "undo") else "probe"),
                 "in_place": _as_activity(job.in_place, "probe") if job.in_place else None,
             }
             for job in self._jobs.values()
@@ -195,6 +194,12 @@ class ActionHost:
         return host
 
     def _lost(self, host: HostProcess, detail: str) -> None:
+        """Answer every `go` of a host that has ended; of one that is being killed, once all of it has.
+
+        The undo starts with this answer, and a child that outlives its host may still be injecting.
+        """
+        for thread, until_s in host.killers:
+            thread.join(max(until_s - time.monotonic(), 0.0))
         with self._lock:
             host.has_ended = True
             tokens = [token for token, (where, _) in self._going.items() if where is host]
@@ -214,12 +219,14 @@ class ActionHost:
     def _answer(self, host: HostProcess, reply: dict[str, Any]) -> None:
         with self._lock:
             entry = self._going.get(reply["token"])
-            if entry is None or entry[0] is not host:
-                return
-            del self._going[reply["token"]]
+        if entry is None or entry[0] is not host:
+            return
         job = entry[1]
-        event = _undo_ended(job, reply) if job.role == "undo" else _step_ended(job, reply)
-        self._inbox.put((self._clock.now_ns(), self._on_run_clock(event)))
+        event = self._on_run_clock(_undo_ended(job, reply) if job.role == "undo" else _step_ended(job, reply))
+        with self._lock:  # Only now: a reply that is not whole must not cost the `go` its answer.
+            if self._going.pop(reply["token"], None) is None:
+                return
+        self._inbox.put((self._clock.now_ns(), event))
 
     def _on_run_clock(self, event: StepEnded | UndoEnded) -> StepEnded | UndoEnded:
         def run_ns(boot_ns: int | None) -> int | None:

@@ -35,8 +35,11 @@ class Unavailable(Exception):
 class Orders:
     """Orders over a small pool of connections that heals itself."""
 
-    def __init__(self, dsn: str, region: str, identity: dict[str, Any], payments_port: int) -> None:
+    def __init__(
+        self, dsn: str, region: str, identity: dict[str, Any], peers: dict[str, str], payments_port: int
+    ) -> None:
         self._dsn = dsn
+        self._peers = peers
         self._region = region
         self._identity = identity
         self._payments_port = payments_port
@@ -62,11 +65,17 @@ class Orders:
                 rows = await self._query("select pg_is_in_recovery()")
                 return (503, {"error": "read only"}) if rows[0][0] else (200, {"region": self._region})
             case ("GET", "identity"):
-                return 200, {**self._identity, "region": self._region}
+                return 200, {**self._identity, "region": self._region, "nodes": await self._nodes()}
             case ("GET", "payments", "health"):
                 return await self._pass_on()
             case _:
                 return 404, {"error": "no such thing"}
+
+    async def _nodes(self) -> dict[str, dict[str, str]]:
+        """Return each node's labels: where it stands, and the role that it says it has now."""
+        roles = await asyncio.gather(*(_role(dsn) for dsn in self._peers.values()))
+        labels: dict[str, dict[str, str]] = self._identity["nodes"]
+        return {name: {**labels[name], "role": role} for name, role in zip(self._peers, roles, strict=True)}
 
     async def _place(self, order: dict[str, Any]) -> Reply:
         number = order.get("number")
@@ -163,10 +172,24 @@ class Orders:
             await connection.close()
 
 
+async def _role(dsn: str) -> str:
+    """Ask one node which role it has: primary, standby or down."""
+    try:
+        async with (
+            asyncio.timeout(CONNECT_TIMEOUT_S),
+            await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection,
+        ):
+            rows = await (await connection.execute("select pg_is_in_recovery()")).fetchall()
+            return "standby" if rows[0][0] else "primary"
+    except (psycopg.Error, TimeoutError):
+        return "down"
+
+
 async def main() -> None:
     """Serve until stdin ends: the first line of stdin says how, its end says that the lab is gone."""
     config = json.loads(sys.stdin.buffer.readline())
-    orders = Orders(config["dsn"], config["region"], config["identity"], config["payments_port"])
+    keys = ("dsn", "region", "identity", "peers", "payments_port")
+    orders = Orders(*(config[key] for key in keys))
     server = await serve(orders.handle)
     os.write(1, f"{port_of(server)}\n".encode())
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)

@@ -57,15 +57,24 @@ class Supervisor:
         identity = {
             "environment": ENVIRONMENT,
             "name": "gameday-lab",
-            "nodes": ["a", "b"],
-            "regions": ["a", "b"],
-        }
+            "id": f"gameday-lab-{secrets.token_hex(6)}",
+            "nodes": {name: {"region": name} for name in self.pair.nodes},
+            "regions": list(self.pair.nodes),
+            "targets": {
+                "proxy:users": {},
+                "lab:replication": {},
+                **{f"proxy:{link.name}": {"region": name, "node": name}
+                   for name, link in self.pair.links.items()},
+            },
+        }  # fmt: skip
+        peers = {name: node.dsn for name, node in self.pair.nodes.items()}
         ports = {}
         for name, node in self.pair.nodes.items():
             config = {
                 "dsn": node.dsn,
                 "region": name,
                 "identity": identity,
+                "peers": peers,
                 "payments_port": payments_port,
             }
             ports[name] = await self._service("orders", config)

@@ -29,6 +29,8 @@ def validate(model: type[M], source: Source) -> M | None:
         return model.model_validate(source.data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
+            if source.is_full:
+                break  # Guessing at typos is slow, and there can be a hundred thousand of them.
             source.complain(tuple(detail["loc"]), _message(detail, model))
         return None
 

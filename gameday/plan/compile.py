@@ -28,8 +28,10 @@ from gameday.plan.model import (
     StepKind,
     Target,
 )
+from gameday.plan.radius import as_radius
 from gameday.plan.schema import (
     ABOUT,
+    STEPS_MAX,
     ActivityIn,
     AlertmanagerIn,
     FailoverIn,
@@ -48,7 +50,6 @@ from gameday.plan.schema import (
 from gameday.plan.source import Source, Where
 
 SLACK_NS = 1_000_000_000
-_MAX = re.compile(r"(\d+)(?: of (\d+))?\Z")
 _ACTION = re.compile(r"[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+\Z")
 
 
@@ -137,16 +138,11 @@ class Compiler:
         return Probe(name, kinds[0], text, item.every, item.timeout, writes=item.writes is not None)
 
     def _blast_radius(self, plan: PlanIn) -> BlastRadius:
-        radius = plan.blast_radius
-        match = _MAX.match(radius.max)
-        if match is None or int(match[1]) < 1:
-            self.at.complain(
-                ("blast_radius", "max"), f"{radius.max!r}: expected something like `1 of 2`, or `1`"
-            )
-        limit = int(match[1]) if match else 1
-        of = int(match[2]) if match and match[2] else None
-        select = tuple(sorted(radius.select.items()))
-        return BlastRadius(select, limit, of, radius.duration)
+        try:
+            return as_radius(plan.blast_radius)
+        except ValueError as error:
+            self.at.complain(("blast_radius", "max"), str(error))
+            return BlastRadius((), 1, None, plan.blast_radius.duration)
 
     def _ledger(self, plan: PlanIn) -> Ledger | None:
         ledger = plan.ledger
@@ -191,6 +187,9 @@ class Compiler:
         if runbook is None:
             return
         source, book = runbook
+        if len(self.steps) + len(book.steps) > STEPS_MAX:
+            self.at.complain(where, f"with this runbook there are more than {STEPS_MAX} steps")
+            return
         before, self.at = self.at, source
         count = sum(1 for step in self.steps if step.runbook and step.runbook.startswith(item.runbook))
         self.runbook = item.runbook if not count else f"{item.runbook}#{self.group}"

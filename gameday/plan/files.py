@@ -27,14 +27,12 @@ class Files:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             at.complain(where, f"{name!r}: expected a path inside the project, relative to {self.root.name}/")
             return None
-        for part in (path, *path.parents):
-            if part == self.root:
-                break
-            if part.is_symlink():
-                at.complain(where, f"{name!r}: {part.name} is a link, which is not followed")
-                return None
-        if not path.is_file():
-            at.complain(where, f"{name!r}: no such file in the project")
+        try:
+            wrong = _why_not(path, self.root)
+        except (OSError, ValueError) as error:  # A name that is too long, or holds a NUL.
+            wrong = getattr(error, "strerror", None) or str(error)
+        if wrong:
+            at.complain(where, f"{name!r}: {wrong}")
             return None
         return path
 
@@ -44,9 +42,13 @@ class Files:
         if path is None:
             return ""
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(PROFILE_MAX + 1)
         except OSError as error:
             at.complain(where, f"{name!r}: cannot be read: {error.strerror}")
+            return ""
+        if len(data) > PROFILE_MAX:
+            at.complain(where, f"{name!r}: is larger than {PROFILE_MAX} bytes, which no profile needs")
             return ""
         return hashlib.sha256(data).hexdigest()
 
@@ -64,3 +66,13 @@ class Files:
         self.sources.append(source)
         book = validate(RunbookFileIn, source)
         return None if book is None else (source, book)
+
+
+def _why_not(path: Path, root: Path) -> str:
+    """Return why a path inside the project cannot be used, or nothing."""
+    for part in (path, *path.parents):
+        if part == root:
+            break
+        if part.is_symlink():
+            return f"{part.name} is a link, which is not followed"
+    return "" if path.is_file() else "no such file in the project"

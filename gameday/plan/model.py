@@ -282,12 +282,20 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """The most a drill may touch: a selector, at most `max_targets` of `max_of`, for `duration_ns`."""
+    """The most a drill may touch: a selector, caps, names that may or must not be touched, a duration.
+
+    The cap is a count (`max_targets`, of exactly `max_of` where that is said) or a share (`max_ppm`).
+    `only` and `protect` are patterns of targets, like `node:*`. Judged by `gameday.plan.radius`.
+    """
 
     select: tuple[tuple[str, str], ...]
-    max_targets: int
+    max_targets: int | None
     max_of: int | None
     duration_ns: int
+    max_ppm: int | None = None
+    at_once: int | None = None
+    only: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from gameday.plan.units import Duration, Rate, Ratio
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+STEPS_MAX = 500
 Key = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
 
 
@@ -197,6 +198,9 @@ class BlastRadiusIn(Part):
 
     select: dict[str, str] = Field(default_factory=dict)
     max: str
+    at_once: int | None = Field(default=None, ge=1)
+    only: list[Name] = Field(default_factory=list)
+    protect: list[Name] = Field(default_factory=list)
     duration: Duration
 
 
@@ -339,7 +343,7 @@ class RunbookFileIn(Part):
     title: Name
     purpose: str = ""
     owner: str = ""
-    steps: list[SimpleStep] = Field(min_length=1)
+    steps: list[SimpleStep] = Field(min_length=1, max_length=STEPS_MAX)
 
 
 class PlanIn(Part):
@@ -349,6 +353,7 @@ class PlanIn(Part):
     hypothesis: str = ""
     kind: Literal["game-day", "dr", "capacity"]
     service: Name
+    tier: int | None = Field(default=None, ge=0, le=9)
     author: str = ""
     owner: str = ""
     approvers: list[str] = Field(default_factory=list)
@@ -368,12 +373,12 @@ class PlanIn(Part):
     steady_state: SteadyStateIn
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn
-    steps: list[AnyStep] = Field(min_length=1)
+    steps: list[AnyStep] = Field(min_length=1, max_length=STEPS_MAX)
     ledger: LedgerIn | None = None
 
 
 ABOUT = (
-    "hypothesis", "author", "owner", "approvers", "roles", "scenario", "population", "excluded",
+    "hypothesis", "tier", "author", "owner", "approvers", "roles", "scenario", "population", "excluded",
     "change_ticket", "retention", "notes",
 )  # fmt: skip
 

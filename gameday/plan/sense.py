@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gameday.plan.model import PPM, Plan, Step, StepKind
+from gameday.plan.radius import too_much
 from gameday.plan.source import Source
 from gameday.plan.trippable import limit_warnings
 from gameday.plan.units import as_text
@@ -76,15 +77,9 @@ def _check_steps(plan: Plan, source: Source) -> None:
         _check_targets(step, owed, source)
         if step.undo is not None:
             owed.add(step.target)
-    nodes = {
-        step.target for step in plan.steps if step.kind is StepKind.FAULT and step.target.startswith("node:")
-    }
-    if radius is not None and len(nodes) > radius.max_targets:
-        source.complain(
-            ("blast_radius", "max"),
-            f"the faults touch {len(nodes)} nodes ({', '.join(sorted(nodes))}), "
-            f"allowed are {radius.max_targets}",
-        )
+    if radius is not None:
+        for reason in too_much(plan, radius):
+            source.complain(("blast_radius", "max"), reason)
 
 
 def _check_targets(step: Step, owed: set[str], source: Source) -> None:

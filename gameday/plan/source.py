@@ -16,7 +16,10 @@ from gameday.errors import PlanError, Problem
 
 SIZE_MAX = 1 << 20
 DEPTH_MAX = 50
+MESSAGE_MAX = 600
+PROBLEMS_MAX = 100
 Where = tuple[str | int, ...]
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # Ten times as fast, where libyaml is there.
 
 
 @dataclass(slots=True)
@@ -30,10 +33,23 @@ class Source:
 
     def complain(self, where: Where, message: str) -> None:
         """Note a problem at a path; the nearest place that exists is named."""
-        line, column = self.place(where)
-        problem = Problem(self.file, line, column, message)
+        self.note(*self.place(where), message)
+
+    def note(self, line: int, column: int, message: str) -> None:
+        """Note a problem at a place. After a hundred of them nobody reads on, and nothing more is noted."""
+        if self.is_full:
+            return
+        problem = Problem(self.file, line, column, shortened(message))
         if problem not in self.problems:
             self.problems.append(problem)
+        if self.is_full:
+            last = f"and more: only the first {PROBLEMS_MAX} problems are listed"
+            self.problems.append(Problem(self.file, line, column, last))
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether there are so many problems that looking for more is of no use."""
+        return len(self.problems) >= PROBLEMS_MAX
 
     def place(self, where: Where) -> tuple[int, int]:
         """Return line and column of a path, or of the nearest parent that stands in the file.
@@ -79,7 +95,7 @@ def read_source(path: Path, shown: str | None = None) -> Source:
 def _parse(source: Source, text: str) -> None:
     try:
         _refuse_aliases(source, text)
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        nodes = list(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -94,7 +110,7 @@ def _parse(source: Source, text: str) -> None:
 
 def _refuse_aliases(source: Source, text: str) -> None:
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=_LOADER):
         mark = event.start_mark
         assert mark is not None, "PyYAML marks every event of a text"
         if isinstance(event, yaml.AliasEvent):
@@ -108,7 +124,12 @@ def _refuse_aliases(source: Source, text: str) -> None:
 
 
 def _error(source: Source, line: int, column: int, message: str) -> PlanError:
-    return PlanError((Problem(source.file, line, column, message),))
+    return PlanError((Problem(source.file, line, column, shortened(message)),))
+
+
+def shortened(message: str) -> str:
+    """Return a complaint without the middle of whatever made it too long to read."""
+    return message if len(message) <= MESSAGE_MAX else f"{message[:200]} … {message[-200:]}"
 
 
 def _value(source: Source, node: yaml.Node, where: Where, depth: int) -> Any:
@@ -130,8 +151,7 @@ def _mapping(source: Source, node: yaml.MappingNode, where: Where, depth: int) -
             source.complain(where, "a key is no plain text")
             continue
         if key in found:
-            problem = Problem(source.file, mark.line + 1, mark.column + 1, f"key {key!r} stands here twice")
-            source.problems.append(problem)
+            source.note(mark.line + 1, mark.column + 1, f"key {key!r} stands here twice")
             continue
         source.places[*where, key] = (mark.line + 1, mark.column + 1)
         found[key] = _value(source, value_node, (*where, key), depth + 1)

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)\Z")
-_RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*%\Z")
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"  # `\d` would take the digits of every script.
+_DURATION = re.compile(_NUMBER + r" ?(ms|s|m|h|d)\Z")
+_RATE = re.compile(_NUMBER + r" ?/ ?(s|m|min|h)\Z")
+_RATIO = re.compile(_NUMBER + r" ?%\Z")
 _NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 _PER_1000S = {
     "s": Decimal(1000),

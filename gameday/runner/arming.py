@@ -1,13 +1,11 @@
 """What must be known and ready before anything may happen. Nothing here changes the target.
 
 The target says who it is, and that must be what the plan names; values such as `${lab.url}` are
-found; targets are resolved once and frozen; a lease keeps two drills off one target.
+found; targets are resolved once, within the selector and the caps of plan and policy, and frozen.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import http.client
 import json
 import os
@@ -16,13 +14,27 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gameday.errors import NotAuthorised, Refused, TargetAbsent
 from gameday.history.events import TargetsResolved
 from gameday.plan.bind import bind, needed
-from gameday.plan.model import Plan, StepKind
+from gameday.plan.model import Plan
+from gameday.plan.permit import limits_of
+from gameday.plan.policy import Policy, Rules, default_policy
+from gameday.plan.radius import (
+    Labels,
+    Reach,
+    cap_of,
+    exceeded,
+    faults,
+    most_at_once,
+    parse_cap,
+    reach_of,
+    why_not,
+)
 
 TIMEOUT_S = 3.0
 LAB_TODO = "Start the lab with `gameday lab up`; `gameday lab status` says how it is."
@@ -35,6 +47,7 @@ class Resolved:
     plan: Plan
     values: Mapping[str, str]
     targets: TargetsResolved
+    system: str
 
 
 def lab_state_file(project: Path) -> Path:
@@ -64,11 +77,18 @@ def find_values(plan: Plan, project: Path) -> dict[str, str]:
     return values
 
 
-def resolve(plan: Plan, project: Path) -> Resolved:
+def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: datetime | None = None) -> Resolved:
     """Find the target, check that it is the one the plan names, and freeze what may be touched.
 
+    Args:
+        plan: The plan, unbound.
+        project: The project's folder.
+        policy: The policy in force; None for that of a lab without one.
+        now: The moment, for waivers; None for this one.
+
     Raises:
-        Refused: The target is absent, is another environment, is not whole, or lacks a target.
+        Refused: The target is absent, is another environment, is not whole, or lacks a target; or what
+            the faults touch is outside the selector, protected, or too much.
     """
     values = find_values(plan, project)
     bound = bind(plan, values)
@@ -80,42 +100,104 @@ def resolve(plan: Plan, project: Path) -> Resolved:
             f"the plan is for {plan.target.environment!r}",
             todo="Run it where it belongs, or name the right environment under `target:`.",
         )
-    population = tuple(f"node:{name}" for name in identity.get("nodes", ()))
-    targets = _targets(plan, population)
+    reach = freeze(plan, labels_of(identity), policy or default_policy(), now or datetime.now(UTC))
     _check_whole(values)
     found = TargetsResolved(
         environment=str(environment),
         identity=json.dumps(identity, sort_keys=True),
-        targets=targets,
-        population=len(population) or len(targets),
+        targets=reach.units,
+        population=reach.population,
         values=tuple(sorted(values.items())),
+        parts=reach.targets,
+        excluded=reach.excluded,
     )
-    return Resolved(bound, values, found)
+    return Resolved(bound, values, found, system_of(identity, bound.target.identity_url))
 
 
-def _targets(plan: Plan, population: tuple[str, ...]) -> tuple[str, ...]:
-    faults = [step for step in plan.steps if step.kind is StepKind.FAULT]
-    for step in faults:
-        if step.target.startswith("node:") and population and step.target not in population:
-            known = ", ".join(population)
+def system_of(identity: Mapping[str, Any], identity_url: str) -> str:
+    """Return what names the system under drill from everywhere: what it says of itself, else its URL."""
+    said = identity.get("id") or identity.get("name")
+    return f"{identity.get('environment')}/{said}" if said else identity_url
+
+
+def labels_of(identity: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return every target that an identity names, with its labels.
+
+    `nodes` is a list of names, or an object of labels by name; `targets` an object by full name.
+    """
+    found: dict[str, dict[str, str]] = {}
+    nodes, more = identity.get("nodes"), identity.get("targets")
+    if isinstance(nodes, list):
+        nodes = {str(name): {} for name in nodes}
+    for prefix, group in (("node:", nodes), ("", more)):
+        for name, labels in group.items() if isinstance(group, dict) else ():
+            pairs = labels.items() if isinstance(labels, dict) else ()
+            found[f"{prefix}{name}"] = {str(key): str(value) for key, value in pairs}
+    return found
+
+
+def freeze(plan: Plan, labels: Labels, policy: Policy, now: datetime) -> Reach:
+    """Return what the faults may touch, resolved once.
+
+    Raises:
+        TargetAbsent: A fault's target does not exist, or nothing matches the selector.
+        NotAuthorised: A fault's target is outside the selector or protected, or there are too many.
+    """
+    rules = policy.rules(plan.target.environment) or Rules()
+    nodes = sorted(name for name in labels if name.startswith("node:"))
+    for step in faults(plan):
+        if step.target.startswith("node:") and nodes and step.target not in labels:
+            known = ", ".join(nodes)
             raise TargetAbsent(
                 f"fault {step.name!r}: the target {step.target!r} does not exist; it has {known}",
                 todo="Name one of those in the fault's `with:`.",
             )
-    targets = tuple(sorted({step.target for step in faults}))
+    _check_selector(plan, labels)
+    for step in faults(plan):
+        reason = why_not(plan, step.target, labels, rules.protect, rules.only)
+        if reason:
+            raise NotAuthorised(
+                f"fault {step.name!r}: {step.target} is {_lower(reason)}",
+                todo="`gameday plan` shows the selector, the lists, and where each of them comes from.",
+            )
+    reach = reach_of(plan, labels, rules.protect, rules.only)
+    _check_caps(plan, reach, labels, limits_of(policy, plan, now))
+    return reach
+
+
+def _lower(reason: str) -> str:
+    return reason if reason.startswith(("protected", "outside", "not")) else f"refused: {reason}"
+
+
+def _check_selector(plan: Plan, labels: Labels) -> None:
+    """An empty target set is a refusal, never a drill that touches nothing and passes."""
+    select = dict(plan.blast_radius.select) if plan.blast_radius else {}
+    if not select:
+        return
+    wanted = select.items()
+    if not any(wanted <= dict(mine).items() for mine in labels.values()):
+        said = ", ".join(f"{key}={value}" for key, value in wanted)
+        known = "; ".join(f"{name} {dict(mine)}" for name, mine in sorted(labels.items())) or "no targets"
+        raise TargetAbsent(
+            f"nothing matches blast_radius.select {said}; the target has {known}",
+            todo="Correct the selector, or the labels in the target's identity.",
+        )
+
+
+def _check_caps(plan: Plan, reach: Reach, labels: Labels, limits: tuple[str | None, int | None]) -> None:
+    cap, at_once = limits
     radius = plan.blast_radius
-    nodes = [name for name in targets if name.startswith("node:")]
-    if radius is not None and len(nodes) > radius.max_targets:
-        raise Refused(
-            f"the faults touch {len(nodes)} nodes ({', '.join(nodes)}), "
-            f"the blast radius allows {radius.max_targets}"
-        )
-    if radius is not None and radius.max_of is not None and population and radius.max_of != len(population):
-        raise Refused(
-            f"blast_radius.max is written for {radius.max_of} nodes, the target has {len(population)}",
-            todo="Look at what changed in the target, then correct the plan.",
-        )
-    return targets
+    reasons = [exceeded(cap_of(radius), reach, "blast_radius.max")] if radius else []
+    if cap is not None and reach.units:
+        reasons.append(exceeded(parse_cap(cap), reach, "the policy's `targets`"))
+    together = most_at_once(plan, labels)
+    for limit, whose in ((radius.at_once if radius else None, "the plan"), (at_once, "the policy")):
+        if limit is not None and len(together) > limit:
+            names = ", ".join(together)
+            said = f"{len(together)} targets may be under fault at once ({names})"
+            reasons.append(f"{said}, {whose} allows {limit}")
+    for reason in filter(None, reasons):
+        raise NotAuthorised(reason, todo="Look at what changed in the target, then correct the plan.")
 
 
 def _check_whole(values: Mapping[str, str]) -> None:
@@ -147,41 +229,6 @@ def _get_json(url: str, *, what: str, token: str = "") -> dict[str, Any]:
     if not isinstance(found, dict):
         raise TargetAbsent(f"{what} at {url} is not a JSON object")
     return found
-
-
-class Lease:
-    """Held while a drill runs against a target, so that a second one is refused."""
-
-    def __init__(self, identity_url: str) -> None:
-        name = hashlib.sha256(identity_url.encode()).hexdigest()[:16]
-        self._path = runtime_dir() / f"lease-{name}"
-        self._fd: int | None = None
-
-    def take(self) -> None:
-        """Take the lease.
-
-        Raises:
-            Refused: Another drill holds it.
-        """
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "unknown"
-            os.close(fd)
-            raise Refused(
-                f"another drill is running against this target (process {holder})",
-                todo="Wait for it, or halt it with `gameday halt`.",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-        self._fd = fd
-
-    def release(self) -> None:
-        """Give the lease back; harmless when it was never taken."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
 
 def runtime_dir() -> Path:

@@ -8,7 +8,7 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,11 +16,12 @@ from types import FrameType
 
 from gameday import __version__
 from gameday.engine.state import State, begin
-from gameday.errors import GameDayError, Refused
+from gameday.errors import GameDayError, HistoryError, Refused
 from gameday.history.events import (
     Armed,
     HaltAsked,
     HostStarted,
+    Noted,
     Outcome,
     Report,
     RunEnded,
@@ -35,18 +36,21 @@ from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
 from gameday.plan.model import Plan
+from gameday.plan.policy import Policy
 from gameday.plan.stored import plan_digest, write_plan
-from gameday.runner.arming import Lease, Resolved, resolve
 from gameday.runner.control import HALT_FILE, ControlSocket
-from gameday.runner.crew import ActionHosts, Crew
+from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
-from gameday.runner.lever import Lever
 from gameday.runner.loop import Loop
+from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
+from gameday.runner.ready import Ready, make_ready, take_leases
 
 _SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
+NO_RECORD = "Free some space or mend the disk. Without a record nothing is injected."
+HALTS_ASKED_MAX = 2  # The second one means: do not stay to watch the recovery.
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def run_drill(
     operator: str,
     run_dir: Path | None = None,
     started: queue.SimpleQueue[Path | None] | None = None,
+    policy: Policy | None = None,
 ) -> RunEnd:
     """Run a drill and return how it ended.
 
@@ -76,56 +81,69 @@ def run_drill(
         operator: Who runs it, as claimed.
         run_dir: Where to put the run folder; None for the usual place.
         started: Told the run folder as soon as there is one.
+        policy: The policy in force; None to find it as always.
 
     Raises:
+        PlanError: The policy file is wrong.
         Refused: Something speaks against it; nothing was injected.
         UsageError: `run_dir` is there already.
     """
-    Lever(project).check()
-    found = resolve(plan, project)
-    lease = Lease(found.plan.target.identity_url)
-    lease.take()
-    try:
+    with ExitStack() as stack:
+        ready = make_ready(plan, project, policy, stack)
+        take_leases(ready, stack, operator=operator, run=plan.source)
         folder = make_run_folder(project, plan, run_dir)
-        write_plan(folder, plan)
-        return _Drill(plan, found, folder, project, operator).run(started)
-    finally:
-        lease.release()
+        if ready.lease is not None:
+            ready.lease.run = folder.name
+        try:
+            write_plan(folder, plan)
+            drill = _Drill(plan, ready, folder, project, operator)
+        except (OSError, HistoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise Refused(f"the run folder {folder} cannot be written: {reason}", todo=NO_RECORD) from error
+        return drill.run(started)
 
 
 class _Drill:
     """One run's processes and threads, made in order and ended in reverse."""
 
-    def __init__(self, plan: Plan, found: Resolved, folder: Path, project: Path, operator: str) -> None:
-        self.plan = found.plan
+    def __init__(self, plan: Plan, ready: Ready, folder: Path, project: Path, operator: str) -> None:
+        self.plan = ready.found.plan
         self.sha256 = plan_digest(plan)
-        self.found = found
+        self.ready = ready
+        self.found = ready.found
         self.folder = folder
         self.project = project
         self.operator = operator
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
         self.history = HistoryWriter(folder, self.sha256)
-        self.lever = Lever(project)
+        self.halts_asked = 0
         self.guard: Guard | None = None
         self.looked_ns = 0
         self.guards_lost = 0
+        self.is_settled = False  # Nothing is owed: nothing was begun, or the loop came to its end.
 
     def run(self, started: queue.SimpleQueue[Path | None] | None) -> RunEnd:
-        self._begin()
-        if started is not None:
-            started.put(self.folder)
         with ExitStack() as stack:
             stack.callback(self.history.close)
             self._take_signals(stack)
             try:
-                loop = self._arm(stack)
+                self._begin()
+                if started is not None:
+                    started.put(self.folder)
+                self._start_guard()
+                stack.callback(self._end_guard)
+                assert self.guard is not None
+                with self.guard.beating():
+                    loop = self._arm(stack)
             except GameDayError as error:
+                self.is_settled = True
                 self._end(begin(self.plan), Outcome.REFUSED)
                 if isinstance(error, Refused):
                     raise
                 raise Refused(str(error), todo=error.todo) from error
             state = loop.run()
+            self.is_settled = True
             outcome = Outcome.HALTED if state.halted is not None else Outcome.COMPLETED
             return self._end(state, outcome)
 
@@ -143,13 +161,14 @@ class _Drill:
             )
         )
         self._note(read_clock())
+        self._note(self.ready.applied())
         self._note(self.found.targets)
+        if self.ready.lease is not None and self.ready.lease.taken_over:
+            self._note(Noted(by="lease", mark="", text=self.ready.lease.taken_over))
         self._host("runner", "runner", os.getpid())
 
     def _arm(self, stack: ExitStack) -> Loop:
-        """Make everything ready. The watchdog comes first, the load last."""
-        self._start_guard()
-        stack.callback(self._end_guard)
+        """Make everything ready. The watchdog came first, the load comes last."""
         hosts = ActionHosts(
             self.plan,
             log_dir=self.folder / "hosts",
@@ -160,6 +179,10 @@ class _Drill:
         stack.callback(hosts.close)
         for host in hosts:
             self._host(host.name, "action", host.pid)
+        look = LookHost(self.plan, log_dir=self.folder / "hosts", configuration=self.found.values)
+        stack.callback(look.close)
+        if look.host is not None:
+            self._host(look.host.name, "probe", look.host.pid)
         loads = self._arm_loads(stack)
         hosts.wait_armed()
         assert self.guard is not None
@@ -172,11 +195,12 @@ class _Drill:
             log_dir=self.folder / "hosts",
             configuration=self.found.values,
         )
+        stack.callback(probes.stop, 2.0)
+        self._preflight(look, probes, len(loads))
         ledger = self._ledger()
         control = ControlSocket(self.folder, self.clock, self.inbox)
         stack.callback(control.close)
         probes.start()
-        stack.callback(probes.stop, 2.0)
         if ledger is not None:
             ledger.start()
             stack.callback(ledger.stop)
@@ -185,6 +209,15 @@ class _Drill:
         return Loop(
             begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
         )
+
+    def _preflight(self, look: LookHost, probes: ProbeCrew, loads: int) -> None:
+        """The checks that need armed hosts. All checks are recorded, whether they are good or bad."""
+        checks = [*self.ready.checks, Check("generator", OK, f"{loads} load hosts are armed")]
+        checks += look.look(ARM_TIMEOUT_S)
+        look.close()
+        checks += monitoring(self.plan, probes, self.ready.rules)
+        self._note(as_event(checks))
+        refuse(checks)
 
     def _arm_loads(self, stack: ExitStack) -> dict[str, LoadHost]:
         loads = {}
@@ -243,7 +276,8 @@ class _Drill:
         threading.Thread(target=wait, name="new-guard", daemon=True).start()
 
     def _end_guard(self) -> None:
-        if self.guard is not None:
+        """Let the watchdog go. After a defect of ours it must stay: it undoes once this process ends."""
+        if self.guard is not None and self.is_settled:
             self.guard.end()
 
     def _between_turns(self) -> None:
@@ -258,9 +292,10 @@ class _Drill:
         self.looked_ns = now_ns
         if (self.folder / HALT_FILE).exists():
             self.inbox.put((now_ns, HaltAsked(by="operator (halt file)", reason="a halt file was put down")))
-        reason = self.lever.reason()
-        if reason:
-            self.inbox.put((now_ns, HaltAsked(by="operator (safety lever)", reason=reason)))
+        asked = self.ready.halting()
+        if asked is not None and self.halts_asked < HALTS_ASKED_MAX:
+            self.halts_asked += 1
+            self.inbox.put((now_ns, HaltAsked(by=asked[0], reason=asked[1])))
 
     def _take_signals(self, stack: ExitStack) -> None:
         def ask(number: int, _frame: FrameType | None) -> None:
@@ -271,10 +306,11 @@ class _Drill:
             stack.callback(signal.signal, number, signal.signal(number, ask))
 
     def _end(self, state: State, outcome: Outcome) -> RunEnd:
-        now_ns = self.clock.now_ns()
-        self._note(read_clock())
-        self.history.seal(now_ns, utc_text())
-        self._note(RunEnded(outcome, state.stuck, state.failed_over))
+        with suppress(HistoryError):  # A disk that is broken halted the run, and must not hide its end.
+            self._note(read_clock())
+            self.history.seal(self.clock.now_ns(), utc_text())
+        with suppress(HistoryError):
+            self._note(RunEnded(outcome, state.stuck, state.failed_over))
         interrupted = state.halted is not None and state.halted.by.startswith("operator")
         return RunEnd(self.folder, str(outcome), state.stuck, state.failed_over, interrupted)
 

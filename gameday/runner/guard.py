@@ -12,7 +12,8 @@ import selectors
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from gameday.errors import Refused
@@ -44,7 +45,6 @@ class Guard:
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
-            cwd="/",
         )
         log.close()
         config = {
@@ -88,6 +88,27 @@ class Guard:
         if now_ns - self._beat_ns >= BEAT_EVERY_NS:
             self._beat_ns = now_ns
             self._write(BEAT)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat from a thread while the run is armed: its many waits have deadlines of their own.
+
+        The loop beats by itself afterwards, so that from the first effect on a beat means that the
+        deciding thread is alive.
+        """
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT_EVERY_NS / 1e9):
+                self.beat()
+
+        thread = threading.Thread(target=beat, name="arming-beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def end(self) -> None:
         """Say that the run has ended cleanly, and wait for the watchdog to leave."""

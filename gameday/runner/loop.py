@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from gameday.engine.decide import Decision, step
 from gameday.engine.state import State
@@ -38,7 +39,7 @@ from gameday.runner.crew import Crew
 
 TICK_S = 0.02
 SEAL_EVERY_NS = 500_000_000
-_REPORTED = (StepEnded, UndoEnded, LedgerRead)
+_REPORTED = StepEnded | UndoEnded | LedgerRead
 
 
 @dataclass(slots=True)
@@ -79,22 +80,29 @@ class Loop:
         elif event is not None:
             self._record(at_ns, event, sync=False, safe=True)
         self.state, decided = step(self.state, self.clock.now_ns(), event)
-        for command in decided:
-            self._order(command)
+        for is_safe, commands in groupby(decided, _is_safe):
+            if is_safe:
+                self._order_safe(tuple(commands))
+            else:
+                for command in commands:
+                    self._order(command)
         if self.history.disk_error and not self._broken:
             self._break(f"the history cannot be written: {self.history.disk_error}")
 
+    def _order_safe(self, commands: tuple[Decision, ...]) -> None:
+        """Record kills, undos and halts with one wait for all of them, then have them done in order."""
+        wait = any(not isinstance(command, _REPORTED) for command in commands)
+        for number, command in enumerate(commands, start=1):
+            self._record(self.clock.now_ns(), command, sync=wait and number == len(commands), safe=True)
+        for command in commands:
+            self.crew.carry_out(command)
+
     def _order(self, command: Decision) -> None:
-        now_ns = self.clock.now_ns()
-        if isinstance(command, _REPORTED):
-            self._record(now_ns, command, sync=False, safe=True)
-            return
-        safe = _is_safe(command)
-        if self._broken and not safe:
+        if self._broken:
             self._leave_undone(command)
             return
         try:
-            self._record(now_ns, command, sync=True, safe=safe)
+            self._record(self.clock.now_ns(), command, sync=True, safe=False)
         except HistoryError as error:
             self._break(str(error))
             self._leave_undone(command)
@@ -123,9 +131,9 @@ class Loop:
 
 
 def _is_safe(command: Decision) -> bool:
-    """Kills, undos and halts make nothing worse; so does stopping load, and saying where we are."""
+    """Kills, undos and halts make nothing worse; nor do stopping load, saying where we are, and reports."""
     if isinstance(command, LoadAsked):
         return command.ask == "stop"
     if isinstance(command, StepStarted):
         return command.completing
-    return isinstance(command, KillAsked | UndoStarted | Halted | PhaseChanged)
+    return isinstance(command, KillAsked | UndoStarted | Halted | PhaseChanged | _REPORTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from gameday.hosts.inbox import new_inbox
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.plan.model import NS, Plan
-from gameday.runner.arming import Resolved, resolve
-from gameday.runner.crew import ActionHosts
-from gameday.runner.lever import Lever
+from gameday.plan.policy import Policy
+from gameday.runner.arming import Resolved
+from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts
+from gameday.runner.preflight import BAD, OK, SKIP, Check, LookHost
+from gameday.runner.ready import make_ready, take_leases
 
 SAMPLE_S = 1.5
 
@@ -28,44 +31,46 @@ class Rehearsal:
     lines: tuple[str, ...]
 
 
-def rehearse(plan: Plan, project: Path) -> Rehearsal:
+def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehearsal:
     """Do all that a drill does before its first write, and read every probe that does not write.
 
     Raises:
-        Refused: The target is absent or another one, the lever is engaged, or something cannot be armed.
+        PlanError: The policy file is wrong.
+        Refused: The policy, a lever or the target says no, or something cannot be armed.
     """
-    Lever(project).check()
-    found = resolve(plan, project)
-    frozen = found.targets.targets
-    count = f"{len(frozen)} of {found.targets.population} targets: {', '.join(frozen) or 'none'}"
-    lines = [f"ok    target is {found.targets.environment}; {count}"]
-    clock, inbox = RunClock(), new_inbox()
-    with tempfile.TemporaryDirectory(prefix="gameday-rehearsal-") as name:
-        folder = Path(name)
-        hosts = ActionHosts(found.plan, log_dir=folder, configuration=found.values, clock=clock, inbox=inbox)
-        try:
-            hosts.wait_armed()
-            lines.append(f"ok    {sum(1 for _ in hosts)} action hosts can be armed, undos among them")
-            lines += _try_loads(found.plan, project, folder)
-        finally:
-            hosts.close()
-        probes_ready, more = _read_probes(found, folder)
-    return Rehearsal(probes_ready, (*lines, *more))
+    with ExitStack() as stack:
+        ready = make_ready(plan, project, policy, stack)
+        take_leases(ready, stack, operator="rehearsal", run=f"rehearsal of {plan.source}")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gameday-rehearsal-")))
+        found = ready.found
+        hosts = ActionHosts(
+            found.plan, log_dir=folder, configuration=found.values, clock=RunClock(), inbox=new_inbox()
+        )
+        stack.callback(hosts.close)
+        look = LookHost(found.plan, log_dir=folder, configuration=found.values)
+        stack.callback(look.close)
+        hosts.wait_armed()
+        armed = f"{sum(1 for _ in hosts)} can be armed, undos among them"
+        checks = [*ready.checks, Check("action hosts", OK, armed)]
+        checks += look.look(ARM_TIMEOUT_S)
+        checks += _try_loads(found.plan, project, folder)
+        checks += _read_probes(found, folder)
+    return Rehearsal(all(check.state != BAD for check in checks), tuple(map(str, checks)))
 
 
-def _try_loads(plan: Plan, project: Path, folder: Path) -> list[str]:
-    lines = []
+def _try_loads(plan: Plan, project: Path, folder: Path) -> list[Check]:
+    checks = []
     for load in plan.load:
         host = LoadHost(load, project=project, folder=folder / load.name, clock=RunClock(), inbox=new_inbox())
         try:
             host.arm(30.0)
-            lines.append(f"ok    load profile {load.profile} can be run; no request was sent")
+            checks.append(Check("generator", OK, f"{load.profile} can be run; no request was sent"))
         finally:
             host.close()
-    return lines
+    return checks
 
 
-def _read_probes(found: Resolved, folder: Path) -> tuple[bool, list[str]]:
+def _read_probes(found: Resolved, folder: Path) -> list[Check]:
     clock, inbox = RunClock(), new_inbox()
     silent = tuple(probe for probe in found.plan.probes if not probe.writes)
     crew = ProbeCrew(
@@ -80,17 +85,15 @@ def _read_probes(found: Resolved, folder: Path) -> tuple[bool, list[str]]:
         event = inbox.get()[1]
         if isinstance(event, Sample):
             samples.append(event)
-    ready, lines = True, []
+    checks = []
     for probe in found.plan.probes:
         if probe.writes:
-            lines.append(f"skip  probe {probe.name} writes, so it was not tried")
+            checks.append(Check(f"probe {probe.name}", SKIP, "it writes, so it was not tried"))
             continue
         mine = [s for s in samples if s.probe == probe.name]
         good = sum(s.reading is Reading.GOOD for s in mine)
         well = bool(mine) and good == len(mine)
-        ready = ready and well
         detail = next((s.detail for s in mine if s.detail), "")
-        lines.append(
-            f"{'ok  ' if well else 'BAD '}  probe {probe.name}: {good} of {len(mine)} good {detail}".rstrip()
-        )
-    return ready, lines
+        said = f"{good} of {len(mine)} good {detail}".rstrip()
+        checks.append(Check(f"probe {probe.name}", OK if well else BAD, said))
+    return checks

@@ -66,7 +66,10 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     _kill_hosts(read_records(rescue.run_dir))
     history = _open(rescue.run_dir)
     try:
-        state = fold(rescue.plan, read_records(rescue.run_dir))
+        trace = read_records(rescue.run_dir)
+        state = fold(rescue.plan, trace)
+        if _is_settled(trace, state):
+            return state  # It died after its last record: that run is what it says it is.
         crew = Crew(rescue.plan, clock=rescue.clock, inbox=rescue.inbox, hosts=rescue.hosts)
         loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=lambda: None)
         loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
@@ -77,9 +80,14 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
         history.record(now_ns, utc_text(), by, ended, sync=True, safe=True)
     finally:
         history.close()
-    with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
-        conclude(rescue.run_dir)
+        with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
+            conclude(rescue.run_dir)
     return state
+
+
+def _is_settled(trace: Trace, state: State) -> bool:
+    over = any(isinstance(record.event, RunEnded) for record in trace.records)
+    return over and not (state.owed or state.stuck or state.running or state.undoing)
 
 
 def _kill_hosts(trace: Trace) -> None:

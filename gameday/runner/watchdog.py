@@ -1,8 +1,9 @@
 """The dead man's switch: a process of its own that undoes when the runner cannot.
 
 It is started before any fault and holds undo hosts of its own, armed. It acts only when the runner
-is dead (its pipe ends) or late (no heartbeat for three seconds). Then it kills the runner first, so
-that a runner which was merely stopped can never wake up and inject; then it takes over the history.
+is dead (its pipe ends) or late (no heartbeat for three seconds after the first: until then the runner
+arms its hosts, which may take long and injects nothing). Then it kills the runner first, so that a
+runner which was merely stopped can never wake up and inject; then it takes over the history.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _read_line() -> bytes:
 
 def _watch() -> str:
     """Return why the runner must be replaced, or nothing after its clean end."""
-    heard_s = time.monotonic()
+    heard_s: float | None = None  # Arming is no silence: the first beat comes before the first step.
     while True:
         ready, _, _ = select.select([0], [], [], 0.1)
         if ready:
@@ -80,7 +81,7 @@ def _watch() -> str:
             if not data:
                 return "the runner ended without a word"
             heard_s = time.monotonic()
-        elif time.monotonic() - heard_s > BEAT_LATE_S:
+        elif heard_s is not None and time.monotonic() - heard_s > BEAT_LATE_S:
             return f"the runner gave no sign of life for {BEAT_LATE_S:g} s"
 
 

@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from gameday.lab.programs import find_bin_dir
@@ -26,6 +27,7 @@ from tests.killpoints import lab_values
 WATCHER = Path(__file__).with_name("watcher.py")
 WIDTH_MAX_S = 2 * (0.1 + 0.4)
 APART_NS = 1_000_000_000
+Judge = Callable[..., tuple[bool, str]]
 
 
 class Watched:
@@ -80,6 +82,10 @@ def present(lab: dict, marker: str) -> set[int]:
     return {int(line) for line in out.stdout.split()}
 
 
+class Failed(Exception):
+    """A drill that did not pass: it counts as not agreeing, and says why."""
+
+
 def watched_drill(project: Path, lab: dict, plan: str, number: int) -> tuple[Watched, dict, set[int]]:
     marker, path = f"watch-{plan}-{number}", project / f"watch-{plan}-{number}.txt"
     watcher = subprocess.Popen(
@@ -89,9 +95,10 @@ def watched_drill(project: Path, lab: dict, plan: str, number: int) -> tuple[Wat
     code, out = run.end(120)
     watcher.communicate()
     there = present(lab, marker)
-    found = json.loads((run.folder / "findings.json").read_text())
-    assert code == 0, out
     mend(lab)
+    if code != 0:
+        raise Failed(f"the drill ended with {code}\n{out}")
+    found = json.loads((run.folder / "findings.json").read_text())
     return Watched(path), found, there
 
 
@@ -103,52 +110,42 @@ def show(interval: tuple[float, float]) -> str:
     return f"{interval[0]:.3f} to {interval[1]:.3f} s"
 
 
-def rta(project: Path, lab: dict, count: int) -> int:
+def rta(seen: Watched, found: dict, _there: set[int]) -> tuple[bool, str]:
+    mine, theirs = (found["rta_s"]["min"], found["rta_s"]["max"]), seen.downtime_s()
+    width_s = mine[1] - mine[0]
+    good = meets(mine, theirs) and width_s <= WIDTH_MAX_S
+    return good, f"reported {show(mine)}, {width_s:.3f} s wide, watcher {show(theirs)}"
+
+
+def lag(seen: Watched, found: dict, there: set[int]) -> tuple[bool, str]:
+    lost = seen.lost(there)
+    mine = (found["rpa_s"]["min"], found["rpa_s"]["max"])
+    theirs = seen.window_s(lost) if lost else (0.0, 0.0)
+    holds = "contains" if mine[0] <= theirs[0] and theirs[1] <= mine[1] else "meets"
+    counts = f"{len(lost)} of the watcher's, {found['ledger']['lost']} of the ledger's"
+    return bool(lost) and meets(mine, theirs), f"reported {show(mine)} {holds} {show(theirs)} ({counts})"
+
+
+def sync(seen: Watched, found: dict, there: set[int]) -> tuple[bool, str]:
+    lost, acked = len(seen.lost(there)), sum(row[3] for row in seen.rows)
+    ledger = found["ledger"]["lost"]
+    return lost == 0 and ledger == 0, f"{lost} of {acked} of the watcher's lost, {ledger} of the ledger's"
+
+
+KINDS = (("primary-loss", rta), ("replication-lag", lag), ("primary-loss-sync", sync))
+
+
+def hold_against(project: Path, lab: dict, plan: str, judge: Judge, count: int) -> int:
+    """Run `count` watched drills of one plan and return how many did not agree."""
     agreed = 0
     for number in range(count):
-        seen, found, _ = watched_drill(project, lab, "primary-loss", number)
-        mine, theirs = (found["rta_s"]["min"], found["rta_s"]["max"]), seen.downtime_s()
-        good = meets(mine, theirs) and mine[1] - mine[0] <= WIDTH_MAX_S
+        try:
+            good, words = judge(*watched_drill(project, lab, plan, number))
+        except Failed as failed:
+            good, words = False, str(failed)
         agreed += good
-        print(
-            f"RTA {number + 1:2}: reported {show(mine)}, watcher {show(theirs)}: {'agrees' if good else 'DIFFERS'}",
-            flush=True,
-        )
-    print(f"RTA: {agreed} of {count} agree, none wider than {WIDTH_MAX_S:.1f} s")
-    return count - agreed
-
-
-def lag(project: Path, lab: dict, count: int) -> int:
-    agreed = 0
-    for number in range(count):
-        seen, found, there = watched_drill(project, lab, "replication-lag", number)
-        lost = seen.lost(there)
-        mine = (found["rpa_s"]["min"], found["rpa_s"]["max"])
-        theirs = seen.window_s(lost) if lost else (0.0, 0.0)
-        good = bool(lost) and meets(mine, theirs)
-        agreed += good
-        print(
-            f"RPA {number + 1:2}: reported {show(mine)}, truly lost {show(theirs)} ({len(lost)} of the watcher's, "
-            f"{found['ledger']['lost']} of the ledger's): {'agrees' if good else 'DIFFERS'}",
-            flush=True,
-        )
-    print(f"RPA: {agreed} of {count} agree")
-    return count - agreed
-
-
-def sync(project: Path, lab: dict, count: int) -> int:
-    agreed = 0
-    for number in range(count):
-        seen, found, there = watched_drill(project, lab, "primary-loss-sync", number)
-        lost = len(seen.lost(there))
-        good = lost == 0 and found["ledger"]["lost"] == 0
-        agreed += good
-        acked = sum(row[3] for row in seen.rows)
-        print(
-            f"sync {number + 1:2}: {lost} of {acked} of the watcher's lost, {found['ledger']['lost']} of the ledger's",
-            flush=True,
-        )
-    print(f"sync: nothing lost in {agreed} of {count}")
+        print(f"{plan} {number + 1:2}: {words}: {'agrees' if good else 'DIFFERS'}", flush=True)
+    print(f"{plan}: {agreed} of {count} agree")
     return count - agreed
 
 
@@ -161,8 +158,9 @@ def main() -> int:
         try:
             project = make_project(Path(name) / "project", **SHORT)
             lab = lab_values(folder)
-            wrong = (
-                rta(project, lab, counts[0]) + lag(project, lab, counts[1]) + sync(project, lab, counts[2])
+            wrong = sum(
+                hold_against(project, lab, plan, judge, count)
+                for (plan, judge), count in zip(KINDS, counts, strict=True)
             )
         finally:
             run_lab(folder, "down")

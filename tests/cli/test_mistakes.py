@@ -66,7 +66,10 @@ def change(project, name, old, new):
 
 def test_a_plan_for_another_environment_is_refused(project, lab):
     plan = change(project, "prod", "environment: lab", "environment: prod")
-    done = gameday(project, "run", plan, GAMEDAY_LAB_DIR=os.environ["GAMEDAY_LAB_DIR"])
+    policy = project / "prod-policy.yaml"
+    policy.write_text("environments: {prod: {}}")
+    lab_dir = os.environ["GAMEDAY_LAB_DIR"]
+    done = gameday(project, "run", plan, "--policy", policy.name, GAMEDAY_LAB_DIR=lab_dir)
     assert done.returncode == 3
     assert "environment is 'lab', the plan is for 'prod'" in done.stderr
 
@@ -111,7 +114,7 @@ def test_a_rehearsal_is_ready_and_has_no_verdict(project, lab):
         GAMEDAY_LAB_DIR=os.environ["GAMEDAY_LAB_DIR"],
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "skip  probe place-order writes" in done.stdout
+    assert "skip  probe place-order: it writes" in done.stdout
     assert "no verdict" in done.stdout
     assert list(project.glob("runs/*/*")) == before
 

@@ -140,6 +140,16 @@ def test_the_next_undo_does_not_wait_for_one_that_hangs():
     assert world.state.stuck == ("c",)
 
 
+def test_a_hanging_undo_holds_the_others_up_once_not_each_of_them():
+    names = "abcdefghij"
+    steps = [fault(name, number) for number, name in enumerate(names)]
+    world = World(plan(*steps, hold("wait", 10, NS)), behave={("j", "undo"): "hang"}).run()
+    at = {c.step: t for t, c in world.log if isinstance(c, UndoStarted)}
+    ended = {e.step: t for t, e in world.events if isinstance(e, UndoEnded)}
+    for before, after in zip(names[8:0:-1], names[7::-1], strict=False):
+        assert at[after] <= min(ended[before], at[before] + 500 * MS) + 50 * MS, (before, after)
+
+
 def test_undos_of_one_target_wait_for_one_another():
     world = World(
         plan(fault("a", 0, target="node:x"), fault("b", 1, target="node:x"), hold("h", 2, NS)),

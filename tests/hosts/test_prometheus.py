@@ -161,7 +161,7 @@ def test_what_alertmanager_says(said, reading):
         (reply({"status": "error", "error": "parse error\nat 1:3"}, 400), "HTTP 400 parse error at 1:3"),
         (b"SSH-2.0-OpenSSH_9\r\n", "not HTTP"),
         (b"", "reset"),
-        (reply(vector("1"))[:-5], "not HTTP"),
+        (reply(vector("1"))[:-5], "cut off"),
     ],
 )
 @pytest.mark.parametrize("spec", [QUERY, ALERT])

@@ -1,0 +1,64 @@
+"""The safety levers from the command line: engage, release, status."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+from pathlib import Path
+
+from gameday.cli import exits
+from gameday.errors import UsageError
+from gameday.plan.policyfile import find_policy
+from gameday.runner.lever import Lever, LeverUnreadable, project_lever, shared_levers
+
+
+def lever(asked: argparse.Namespace) -> int:
+    """Engage, release or show the levers: this project's, and with --shared those of its policy.
+
+    Raises:
+        UsageError: Something is missing on the command line.
+        Refused: A lever cannot be written.
+    """
+    project = Path.cwd()
+    levers = [project_lever(project)]
+    if asked.shared:
+        named = shared_levers(find_policy(project, asked.policy))
+        levers = [item for item in named if isinstance(item, Lever)]
+        if not levers:
+            raise UsageError(
+                "lever: the policy names no shared lever that is a file",
+                todo="Name one under `levers:`; a lever behind a URL is engaged by whoever serves it.",
+            )
+    if asked.do == "status":
+        return _status(project, asked)
+    by = asked.by or getpass.getuser()
+    if asked.do == "engage":
+        if not asked.reason:
+            raise UsageError("lever engage: --reason is missing", todo="Say why; it is shown to everybody.")
+        for item in levers:
+            item.engage(by=by, reason=asked.reason)
+        print("the safety lever is engaged: running drills halt, new ones are refused")
+        return exits.PASS
+    were = [item.release(by=by) for item in levers]
+    print("the safety lever is released" if any(were) else "the safety lever was not engaged")
+    return exits.PASS
+
+
+def _status(project: Path, asked: argparse.Namespace) -> int:
+    """Say how each lever stands. The first that is engaged, or cannot be read, decides."""
+    rows = []
+    for item in (project_lever(project), *shared_levers(find_policy(project, asked.policy))):
+        try:
+            reason, readable = item.read(), True
+        except LeverUnreadable as error:
+            reason, readable = f"{error}; nothing starts", False
+        rows.append({"lever": item.name, "engaged": bool(reason), "readable": readable, "reason": reason})
+    engaged = [row for row in rows if row["engaged"]]
+    if asked.json:
+        reason = str(engaged[0]["reason"]) if engaged else ""
+        print(json.dumps({"engaged": bool(engaged), "reason": reason, "levers": rows}))
+        return exits.PASS
+    for row in engaged or rows[:1]:
+        print(f"the safety lever is {row['reason'] or 'released'}" if row["readable"] else row["reason"])
+    return exits.PASS

@@ -1,0 +1,135 @@
+"""The asking side of the fork server: hosts are ordered here, and their ends collected."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gameday.hosts.forkserver import MARKER_LENGTH, PLACEHOLDER, REQUEST_MAX
+from gameday.hosts.processes import MARKER
+
+ANSWER_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A forked host: its pid, its marker, and our ends of its pipes (owned by whoever holds this)."""
+
+    pid: int
+    marker: str
+    stdin: int
+    stdout: int
+
+
+class Spawner:
+    """A fork server, started at its first order and started anew when it has died."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._sock: socket.socket | None = None
+
+    def spawn(self, *, cwd: Path | None, log: Path) -> Child:
+        """Return a new host. Its stderr goes to the end of `log`.
+
+        Raises:
+            OSError: No process can be had.
+        """
+        marker = secrets.token_hex(MARKER_LENGTH // 2)
+        stderr = _append(log)
+        inlet, stdin = os.pipe()
+        stdout, outlet = os.pipe()
+        try:
+            request = {"fork": marker, "cwd": str(cwd) if cwd else None}
+            reply = self._ask(request, [inlet, outlet, stderr])
+        except OSError:
+            os.close(stdin)
+            os.close(stdout)
+            raise
+        finally:
+            for fd in (inlet, outlet, stderr):
+                os.close(fd)
+        return Child(int(reply["pid"]), marker, stdin, stdout)
+
+    def reap(self, child: Child) -> int | None:
+        """Return the exit code of a host that has ended; None when nobody can tell any more."""
+        try:
+            code = self._ask({"reap": child.pid}, [], again=False)["code"]
+        except OSError:
+            return None  # The server died; then init has reaped the host.
+        return None if code is None else int(code)
+
+    def close(self) -> None:
+        """End the server. Hosts live until their own stdin ends."""
+        with self._lock:
+            self._drop()
+
+    def _ask(self, request: dict[str, Any], fds: list[int], *, again: bool = True) -> dict[str, Any]:
+        with self._lock:
+            try:
+                reply = self._exchange(request, fds)
+            except OSError:
+                self._drop()
+                if not again:
+                    raise
+                reply = self._exchange(request, fds)
+        if "error" in reply:
+            raise OSError(0, str(reply["error"]))
+        return reply
+
+    def _exchange(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        sock = self._sock or self._start()
+        socket.send_fds(sock, [json.dumps(request).encode()], fds)
+        data = sock.recv(REQUEST_MAX)
+        if not data:
+            raise OSError(0, f"the fork server ended; its log is {self._log}")
+        reply: dict[str, Any] = json.loads(data)
+        return reply
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        log = _append(self._log)
+        try:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "gameday.hosts.actionhost", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, MARKER: PLACEHOLDER},
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(log)
+        ours.settimeout(ANSWER_S)
+        self._sock = ours
+        return ours
+
+    def _drop(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+        if self._server is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._server.wait(0.2)
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+
+
+def _append(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

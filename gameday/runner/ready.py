@@ -1,0 +1,117 @@
+"""From a plan to the right to begin: policy, levers, preflight, target, leases; in this order.
+
+Nothing foreign is imported and nothing is written at the target in here. The order matters: the policy
+judges before anything is asked of the target, and the leases come last, so that a drill which is refused
+keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gameday.history.policyevents import PolicyApplied
+from gameday.plan.model import NS, Plan
+from gameday.plan.permit import Permit, judge
+from gameday.plan.policy import Policy, Rules, policy_digest
+from gameday.plan.policyfile import find_policy
+from gameday.runner.arming import Resolved, resolve
+from gameday.runner.lease import Lease, SharedLease
+from gameday.runner.lever import Levers
+from gameday.runner.preflight import BAD, OK, Check, at_home, of_target, refuse
+
+
+@dataclass(slots=True)
+class Ready:
+    """What a run needs to know and to hold before it may begin."""
+
+    policy: Policy
+    rules: Rules
+    permit: Permit
+    levers: Levers
+    found: Resolved
+    checks: tuple[Check, ...]
+    lease: SharedLease | None = None
+
+    def applied(self) -> PolicyApplied:
+        """Return the policy as it stands in the history."""
+        return PolicyApplied(
+            sha256=policy_digest(self.policy),
+            file=self.policy.file,
+            values=tuple((v.name, v.value, v.origin) for v in self.permit.values),
+            waived=tuple(
+                (str(item.rule), item.reason, waiver.by, waiver.until, waiver.reason)
+                for item, waiver in self.permit.waived
+            ),
+        )
+
+    def halting(self) -> tuple[str, str] | None:
+        """Return by whom and why a drill that runs must halt now, or nothing. Never waits."""
+        reason = self.levers.halting()
+        if reason:
+            by = "operator (safety lever)" if reason.startswith("engaged") else "safety lever"
+            return by, reason
+        lost = self.lease.lost() if self.lease is not None else ""
+        return ("lease", lost) if lost else None
+
+
+def make_ready(plan: Plan, project: Path, policy: Policy | None, stack: ExitStack) -> Ready:
+    """Judge, look, and find the target. What must be given back is left with `stack`.
+
+    Args:
+        plan: The plan, unbound.
+        project: The project's folder.
+        policy: The policy in force; None to find it as always.
+        stack: Ends the threads that read the levers.
+
+    Raises:
+        PlanError: The policy file is wrong.
+        Refused: The policy, a lever, a check or the target says no.
+    """
+    now = datetime.now(UTC)
+    policy = policy if policy is not None else find_policy(project)
+    permit = judge(policy, plan, now)
+    permit.check(policy)
+    levers = Levers(project, policy)
+    stack.callback(levers.close)
+    levers.check()
+    checks = [Check("levers", OK, f"released: {', '.join(levers.names)}"), approvals(permit)]
+    checks += at_home(plan, project, policy, now)
+    refuse(checks)
+    found = resolve(plan, project, policy, now)
+    checks += of_target(found)
+    rules = policy.rules(plan.target.environment) or Rules()
+    return Ready(policy, rules, permit, levers, found, tuple(checks))
+
+
+def approvals(permit: Permit) -> Check:
+    """Refuse what needs approval: until somebody can give one, the answer is no."""
+    if not permit.approvals:
+        return Check("approvals", OK, "none needed")
+    wanted = "; ".join(f"{need.number} of {'/'.join(need.roles)}" for need in permit.approvals)
+    return Check("approvals", BAD, f"needed and not given: {wanted}", "See `approvals:` in the policy.")
+
+
+def take_leases(ready: Ready, stack: ExitStack, *, operator: str, run: str) -> None:
+    """Take this machine's lease on the target, and the shared one where the policy names a path.
+
+    Raises:
+        Refused: Another drill holds one of them.
+    """
+    here = Lease(ready.found.plan.target.identity_url)
+    here.take()
+    stack.callback(here.release)
+    if not ready.policy.leases:
+        return
+    lease = SharedLease(
+        Path(ready.policy.leases),
+        ready.found.system,
+        holder=operator,
+        run=run,
+        expires_s=ready.policy.lease_expires_ns / NS,
+    )
+    lease.take()
+    stack.callback(lease.release)
+    ready.lease = lease
