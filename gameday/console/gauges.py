@@ -109,8 +109,9 @@ def _nearness(follower: Follower, stop: StopCondition, now_ns: int) -> Text:
         return Text("watched while the drill runs", style="dim")
     if stop.kind is LimitKind.DURATION:
         return _of(max(now_ns - state.phase_since_ns, 0), stop.duration_ns)
-    meter = next((meter for meter in state.meters if meter.condition.name == stop.name), None)
-    return _silence(follower, stop, now_ns) if meter is None else _metered(meter, now_ns)
+    if stop.kind is LimitKind.SILENCE:
+        return _silence(follower, stop, now_ns)
+    return _metered(next(meter for meter in state.meters if meter.condition == stop), now_ns)
 
 
 def _metered(meter: Meter, now_ns: int) -> Text:

@@ -10,7 +10,6 @@ the first sample beyond it ended]. The time that a limit waits (`for`) comes aft
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from gameday.engine.meters import Meter
@@ -66,11 +65,11 @@ def breach(state: State) -> Halted | Warned | None:
         reason = f"the drill has run for {time_words(radius.duration_ns)}, its blast radius allows no more"
         end_ns = state.phase_since_ns + radius.duration_ns
         return Halted("blast radius", reason, "duration", end_ns, state.now_ns)
-    meters = iter(state.meters)
-    for condition in state.plan.stop_conditions:
-        found = _breached(state, condition, meters)
+    for meter in state.meters:
+        found = _breached(state, meter)
         if found is None:
             continue
+        condition = meter.condition
         if condition.then == "halt":
             return found
         if condition.name not in state.warned:
@@ -78,8 +77,9 @@ def breach(state: State) -> Halted | Warned | None:
     return None
 
 
-def _breached(state: State, condition: StopCondition, meters: Iterator[Meter]) -> Halted | None:
-    match condition.kind:
+def _breached(state: State, meter: Meter) -> Halted | None:
+    condition = meter.condition
+    match meter.kind:
         case LimitKind.SILENCE:
             return _silence_breach(state, condition)
         case LimitKind.DURATION:
@@ -87,7 +87,7 @@ def _breached(state: State, condition: StopCondition, meters: Iterator[Meter]) -
             over = state.now_ns > end_ns
             return _halt(condition, limit_words(condition), end_ns, state.now_ns) if over else None
         case _:
-            return _meter_breach(state, next(meters))
+            return _meter_breach(state, meter)
 
 
 def _meter_breach(state: State, meter: Meter) -> Halted | None:

@@ -21,7 +21,7 @@ from gameday.plan.model import PPM, LimitKind, Plan, Slo, StopCondition
 
 LOAD = ""  # The subject of a meter that is fed by load buckets.
 _NONE: Mapping[int, int] = {}
-_WATCHED_BY_TIME = (LimitKind.SILENCE, LimitKind.DURATION)
+TIME = "\0"  # The subject of a meter whose limit is watched by time alone: nothing feeds it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Meter:
     """One condition and what it has seen. `read_sent_ns` None: nothing was read yet."""
 
     condition: StopCondition
+    kind: LimitKind
     subject: str
     slo: Slo | None = None
     windows: tuple[Window, ...] = ()
@@ -98,19 +99,18 @@ class Meter:
 
 
 def meters_of(plan: Plan) -> tuple[Meter, ...]:
-    """Return an empty meter for each condition that is fed by samples or by load."""
+    """Return an empty meter for each condition, in the order of the plan."""
     slos = {slo.name: slo for slo in plan.slos}
-    return tuple(
-        _meter(condition, slos.get(condition.slo or ""))
-        for condition in plan.stop_conditions
-        if condition.kind not in _WATCHED_BY_TIME
-    )
+    return tuple(_meter(condition, slos.get(condition.slo or "")) for condition in plan.stop_conditions)
 
 
 def _meter(condition: StopCondition, slo: Slo | None) -> Meter:
     probe = condition.probe or (slo.probe if slo is not None else None)
     windows: tuple[Window, ...] = ()
-    match condition.kind:
+    kind = condition.kind
+    match kind:
+        case LimitKind.SILENCE | LimitKind.DURATION:
+            probe = TIME
         case LimitKind.BURN:
             windows = (Window(condition.long_ns), Window(condition.short_ns))
         case LimitKind.BUDGET:
@@ -119,7 +119,7 @@ def _meter(condition: StopCondition, slo: Slo | None) -> Meter:
             windows = (Window(condition.within_ns),)
         case _:
             pass
-    return Meter(condition, probe or LOAD, slo, windows)
+    return Meter(condition, kind, probe or LOAD, slo, windows)
 
 
 def emptied_meters(meters: tuple[Meter, ...]) -> tuple[Meter, ...]:
@@ -161,7 +161,7 @@ def _is_for(condition: StopCondition, sample: Sample) -> bool:
 
 def _counted(meter: Meter, sample: Sample) -> Meter:
     condition, hit = meter.condition, sample.reading == meter.condition.reading
-    match condition.kind:
+    match meter.kind:
         case LimitKind.ROW:
             return replace(meter, row=meter.row + 1 if hit else 0)
         case LimitKind.COUNT if hit:
@@ -187,7 +187,7 @@ def metered_bucket(
 
 def _loaded(meter: Meter, bucket: LoadBucket, now_ns: int, gauges: tuple[Gauge, ...]) -> Meter:
     good, bad, is_fresh = _events(meter, bucket)
-    latency = bucket.latency if meter.condition.kind is LimitKind.LATENCY else ()
+    latency = bucket.latency if meter.kind is LimitKind.LATENCY else ()
     windows = tuple(w.add(now_ns, good, bad, latency) for w in meter.windows)
     meter = replace(meter, windows=windows)
     # A bucket in which nothing happened is no reading: a stalled target must not look read.
@@ -200,15 +200,15 @@ def _events(meter: Meter, bucket: LoadBucket) -> tuple[int, int, bool]:
     Dropped arrivals are failed requests. For the budget of a latency SLO a request slower than the
     SLO's `below` is bad as well: each request is judged, as in the SRE Workbook.
     """
-    if meter.condition.kind is LimitKind.ACHIEVED:
+    if meter.kind is LimitKind.ACHIEVED:
         return bucket.started, max(bucket.intended - bucket.started, 0), bucket.intended > 0
     good, bad = bucket.good, bucket.bad + bucket.dropped
-    if meter.condition.kind in (LimitKind.BURN, LimitKind.BUDGET):
+    if meter.kind in (LimitKind.BURN, LimitKind.BUDGET):
         below_ns = meter.slo.below_ns if meter.slo is not None else None
         if below_ns is not None:
             slow = sum(count for index, count in bucket.latency if upper_us(index) * 1000 >= below_ns)
             good, bad = good - slow, bad + slow
-    return good, bad, good + bad > 0 or meter.condition.kind is LimitKind.FAILED
+    return good, bad, good + bad > 0 or meter.kind is LimitKind.FAILED
 
 
 def _judged(meter: Meter, sent_ns: int, ended_ns: int, now_ns: int, gauges: tuple[Gauge, ...]) -> Meter:
@@ -225,7 +225,7 @@ def _judged(meter: Meter, sent_ns: int, ended_ns: int, now_ns: int, gauges: tupl
 def _is_crossed(meter: Meter, now_ns: int, gauges: tuple[Gauge, ...]) -> bool | None:
     """Tell whether the limit is crossed now; None when nothing was measured."""
     condition = meter.condition
-    match condition.kind:
+    match meter.kind:
         case LimitKind.ROW:
             return meter.row >= (condition.in_a_row or 1)
         case LimitKind.COUNT:

@@ -9,7 +9,7 @@ from gameday.plan.model import PPM, LimitKind
 def figure_words(meter: Meter, now_ns: int) -> str:
     """Return the figure that is held against the limit; empty when nothing was measured."""
     window = meter.windows[0] if meter.windows else None
-    match meter.condition.kind:
+    match meter.kind:
         case LimitKind.ROW:
             return f"{meter.row} in a row"
         case LimitKind.COUNT:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 
 from gameday.errors import NotAuthorised
-from gameday.plan.model import Plan, Probe, ProbeKind, StopCondition
+from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StopCondition
 from gameday.plan.policy import (
     NO_FILE,
     Policy,
@@ -222,6 +222,19 @@ def _papers(rules: Rules, plan: Plan) -> Iterator[Refusal]:
             yield Refusal(Rule.NOT_RED, f"probe {name!r} writes, so it cannot be read before the start")
 
 
+_POLICY_KINDS = {
+    LimitKind.SILENCE: "silence",
+    LimitKind.ROW: "probe",
+    LimitKind.COUNT: "probe",
+    LimitKind.SHARE: "probe",
+    LimitKind.SLO: "slo",
+    LimitKind.BURN: "burn-rate",
+    LimitKind.BUDGET: "budget",
+    LimitKind.FAILED: "failed-requests",
+    LimitKind.DURATION: "duration",
+}
+
+
 def kinds_of(plan: Plan, condition: StopCondition) -> tuple[str, ...]:
     """Return what kinds of stop condition this is; none where it only warns.
 
@@ -229,15 +242,15 @@ def kinds_of(plan: Plan, condition: StopCondition) -> tuple[str, ...]:
     """
     if condition.then != "halt":
         return ()
-    fields = {
-        "silence": "silence_ns", "slo": "slo", "probe": "in_a_row", "burn-rate": "burn_rate_ppm",
-        "budget": "budget_ppm", "failed-requests": "failed_requests", "duration": "duration_ns",
-        "alert": "alert",
-    }  # fmt: skip
-    found = [kind for kind, name in fields.items() if getattr(condition, name, None) is not None]
+    found = [_POLICY_KINDS.get(condition.kind, "load")]
+    probe = next((probe for probe in plan.probes if probe.name == condition.probe), None)
+    if probe is None or condition.kind is LimitKind.SILENCE:
+        return tuple(found)
     measured = {objective.measured_by for objective in plan.objectives}
     measured |= {str(slo.probe) for slo in plan.slos if slo.name in plan.steady_state.slos}
-    if condition.probe is not None and condition.silence_ns is None and condition.probe not in measured:
+    if probe.kind in (ProbeKind.PROMETHEUS, ProbeKind.ALERTMANAGER):
+        return ("alert",) if '"alert":' in probe.spec else tuple(found)
+    if condition.probe not in measured:
         found.append("control")
     return tuple(found)
 

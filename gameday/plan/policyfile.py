@@ -40,7 +40,8 @@ from gameday.plan.units import Duration
 POLICY_FILE = "policy.yaml"
 POLICY_VARIABLE = "GAMEDAY_POLICY"
 CONDITION_KINDS = (
-    "silence", "control", "slo", "probe", "burn-rate", "budget", "failed-requests", "duration", "alert",
+    "silence", "control", "slo", "probe", "burn-rate", "budget", "failed-requests", "duration", "load",
+    "alert",
 )  # fmt: skip
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)\Z")

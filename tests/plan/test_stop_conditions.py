@@ -13,6 +13,8 @@ from gameday.errors import PlanError
 from gameday.plan.limitwords import limit_words
 from gameday.plan.load import load_plan
 from gameday.plan.model import NS, LimitKind, Plan, ProbeKind
+from gameday.plan.permit import kinds_of
+from gameday.plan.policyfile import CONDITION_KINDS
 from gameday.plan.schema import json_schema
 from tests.drills import make_project
 
@@ -205,3 +207,27 @@ def test_users_are_a_closed_loop_that_is_never_late(project):
     path = written(project, "load: achieved, below: 90%")
     path.write_text(path.read_text().replace("rate: 50/s", "users: 5"))
     assert any("users are a closed loop" in warning for warning in load_plan(path).warnings)
+
+
+KINDS = [
+    ("probe: place-order, bad: 5 within 10s", ("probe",)),
+    ("probe: payments-untouched, bad: 5 within 10s", ("probe", "control")),
+    ("probe: payments-untouched, unreadable: 2s", ("silence",)),
+    ("slo: availability, bad: above 90%", ("slo",)),
+    ("slo: availability, burn_rate: {above: 14.4, long: 60s, short: 5s}", ("burn-rate",)),
+    ("slo: latency, budget_spent: above 20%, of: 1d", ("budget",)),
+    ("failed_requests: above 500", ("failed-requests",)),
+    ("load: errors, above: 5%", ("load",)),
+    ("duration: 4m", ("duration",)),
+    ("duration: 4m, then: warn", ()),
+    ("alertmanager: {url: 'http://c', alert: Hot}", ("alert",)),
+    ("prometheus: {url: 'http://c', alert: Hot}", ("alert",)),
+    (f"{PROM}, above: 5", ("probe",)),
+]
+
+
+@pytest.mark.parametrize(("line", "kinds"), KINDS, ids=[k[0][:50] for k in KINDS])
+def test_a_policy_that_demands_a_kind_knows_it_again(project, line, kinds):
+    plan = load_plan(written(project, line))
+    assert kinds_of(plan, plan.stop_conditions[0]) == kinds
+    assert set(kinds) <= set(CONDITION_KINDS)
