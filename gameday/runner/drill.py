@@ -44,7 +44,7 @@ from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
 from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
-from gameday.runner.ready import Ready, make_ready, take_leases
+from gameday.runner.ready import Ready, make_ready
 
 _SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
@@ -88,8 +88,7 @@ def run_drill(
         UsageError: `run_dir` is there already.
     """
     with ExitStack() as stack:
-        ready = make_ready(plan, project, policy, stack)
-        take_leases(ready, stack, operator=operator, run=plan.source)
+        ready = make_ready(plan, project, policy, stack, operator=operator, run=plan.source)
         folder = make_run_folder(project, plan, run_dir)
         if ready.lease is not None:
             ready.lease.run = folder.name
