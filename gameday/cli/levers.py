@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from gameday.cli import exits
-from gameday.errors import UsageError
-from gameday.runner.lever import Lever, LeverUnreadable, RemoteLever, project_lever, shared_levers
+from gameday.errors import LeverUnreadable, UsageError
+from gameday.runner.lever import Lever, RemoteLever, project_lever, shared_levers
 
 
 def lever(asked: argparse.Namespace) -> int:

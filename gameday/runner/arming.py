@@ -37,6 +37,7 @@ from gameday.plan.radius import (
 )
 
 TIMEOUT_S = 3.0
+EXCLUDED_MAX = 200
 LAB_TODO = "Start the lab with `gameday lab up`; `gameday lab status` says how it is."
 
 
@@ -108,7 +109,7 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
         population=reach.population,
         values=tuple(sorted(values.items())),
         parts=reach.targets,
-        excluded=reach.excluded,
+        excluded=reach.excluded[:EXCLUDED_MAX],
     )
     return Resolved(bound, values, found, system_of(identity, bound.target.identity_url))
 

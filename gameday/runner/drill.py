@@ -37,6 +37,7 @@ from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
+from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
@@ -93,6 +94,7 @@ def run_drill(
         if ready.lease is not None:
             ready.lease.run = folder.name
         write_plan(folder, plan)
+        write_policy(folder, ready.policy)
         return _Drill(plan, ready, folder, project, operator).run(started)
 
 

@@ -8,14 +8,14 @@ because the faults of a drill that runs are no leftovers.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gameday.history.policyevents import PolicyApplied
 from gameday.plan.model import NS, Plan
-from gameday.plan.permit import Permit, judge
-from gameday.plan.policy import Policy, Rules, policy_digest
+from gameday.plan.permit import Permit, judge, waiver_for
+from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import Resolved, check_whole, resolve
 from gameday.runner.lease import Lease, SharedLease
@@ -89,6 +89,8 @@ def make_ready(
     check_whole(found.values)
     checks += of_target(found)
     rules = policy.rules(plan.target.environment) or Rules()
+    if waiver_for(policy, Rule.NOT_RED, plan, now) is not None:
+        rules = replace(rules, not_red=())
     return Ready(policy, rules, permit, levers, found, tuple(checks), lease)
 
 
