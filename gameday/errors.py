@@ -5,6 +5,7 @@ GameDayError
 ├── PlanError             the plan cannot be run as written; nothing was touched (exit 2)
 ├── Refused               the plan is sound but must not run here and now; nothing was touched (exit 3)
 │   ├── TargetAbsent      the target or its identity cannot be found
+│   ├── LeverUnreadable   nobody can tell how a safety lever stands
 │   └── NotAuthorised     the target is there, yet policy, environment or a person says no
 ├── RecordError           a record is not in canonical form, or not what it claims to be
 │   └── HistoryError      a history cannot be written, or is not whole
@@ -75,6 +76,10 @@ class TargetAbsent(Refused):
 
 class NotAuthorised(Refused):
     """Policy, environment or a person forbids this run. The target may be perfectly fine."""
+
+
+class LeverUnreadable(Refused):
+    """Nobody can tell how a safety lever stands. Not engaged, and not released either."""
 
 
 class RecordError(GameDayError):

@@ -8,9 +8,8 @@ import json
 from pathlib import Path
 
 from gameday.cli import exits
-from gameday.errors import UsageError
-from gameday.plan.policyfile import find_policy
-from gameday.runner.lever import Lever, LeverUnreadable, project_lever, shared_levers
+from gameday.errors import LeverUnreadable, UsageError
+from gameday.runner.lever import Lever, RemoteLever, project_lever, shared_levers
 
 
 def lever(asked: argparse.Namespace) -> int:
@@ -23,8 +22,7 @@ def lever(asked: argparse.Namespace) -> int:
     project = Path.cwd()
     levers = [project_lever(project)]
     if asked.shared:
-        named = shared_levers(find_policy(project, asked.policy))
-        levers = [item for item in named if isinstance(item, Lever)]
+        levers = [item for item in _named(project, asked) if isinstance(item, Lever)]
         if not levers:
             raise UsageError(
                 "lever: the policy names no shared lever that is a file",
@@ -45,10 +43,16 @@ def lever(asked: argparse.Namespace) -> int:
     return exits.PASS
 
 
+def _named(project: Path, asked: argparse.Namespace) -> tuple[Lever | RemoteLever, ...]:
+    from gameday.plan.policyfile import find_policy  # noqa: PLC0415 - to engage must be quick
+
+    return shared_levers(find_policy(project, asked.policy))
+
+
 def _status(project: Path, asked: argparse.Namespace) -> int:
     """Say how each lever stands. The first that is engaged, or cannot be read, decides."""
     rows = []
-    for item in (project_lever(project), *shared_levers(find_policy(project, asked.policy))):
+    for item in (project_lever(project), *_named(project, asked)):
         try:
             reason, readable = item.read(), True
         except LeverUnreadable as error:

@@ -271,6 +271,9 @@ class Compiler:
             in_place = self._python(inverse.in_place, kept, f"read-back of {name}", item.undo_timeout)
             target = _fill(inverse.target, values)
             survives = inverse.survives
+        if isinstance(item, FaultIn) and target and item.target not in (None, target):
+            said = f"{item.target!r}: this action touches {target!r}, and nothing else may be said of it"
+            self.at.complain((*where, "target"), said)
         if item.undo is not None:
             undo = self._activity(item.undo, (*where, "undo"), f"undo of {name}", item.undo_timeout)
         if item.in_place is not None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from gameday.canonical import canonical, to_json
 from gameday.errors import PlanError
 from gameday.plan.border import validate
 from gameday.plan.policy import (
@@ -38,6 +39,7 @@ from gameday.plan.source import Source, Where, read_source
 from gameday.plan.units import Duration
 
 POLICY_FILE = "policy.yaml"
+STORED_FILE = "policy.json"
 POLICY_VARIABLE = "GAMEDAY_POLICY"
 CONDITION_KINDS = (
     "silence", "control", "slo", "probe", "burn-rate", "budget", "failed-requests", "duration", "load",
@@ -203,6 +205,15 @@ def find_policy(
     if path.exists() or path.is_symlink():
         return load_policy(path, POLICY_FILE)
     return default_policy()
+
+
+def write_policy(run_dir: Path, policy: Policy) -> None:
+    """Write `policy.json` beside the plan of a run: the canonical JSON whose SHA-256 is its digest."""
+    fd = os.open(run_dir / STORED_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(canonical(to_json(policy)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_policy(path: Path, shown: str | None = None) -> Policy:

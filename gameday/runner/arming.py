@@ -37,6 +37,7 @@ from gameday.plan.radius import (
 )
 
 TIMEOUT_S = 3.0
+EXCLUDED_MAX = 200
 LAB_TODO = "Start the lab with `gameday lab up`; `gameday lab status` says how it is."
 
 
@@ -87,8 +88,8 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
         now: The moment, for waivers; None for this one.
 
     Raises:
-        Refused: The target is absent, is another environment, is not whole, or lacks a target; or what
-            the faults touch is outside the selector, protected, or too much.
+        Refused: The target is absent, is another environment, or lacks a target; or what the faults
+            touch is outside the selector, protected, or too much.
     """
     values = find_values(plan, project)
     bound = bind(plan, values)
@@ -101,7 +102,6 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
             todo="Run it where it belongs, or name the right environment under `target:`.",
         )
     reach = freeze(plan, labels_of(identity), policy or default_policy(), now or datetime.now(UTC))
-    _check_whole(values)
     found = TargetsResolved(
         environment=str(environment),
         identity=json.dumps(identity, sort_keys=True),
@@ -109,7 +109,7 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
         population=reach.population,
         values=tuple(sorted(values.items())),
         parts=reach.targets,
-        excluded=reach.excluded,
+        excluded=reach.excluded[:EXCLUDED_MAX],
     )
     return Resolved(bound, values, found, system_of(identity, bound.target.identity_url))
 
@@ -200,8 +200,12 @@ def _check_caps(plan: Plan, reach: Reach, labels: Labels, limits: tuple[str | No
         raise NotAuthorised(reason, todo="Look at what changed in the target, then correct the plan.")
 
 
-def _check_whole(values: Mapping[str, str]) -> None:
-    """A target with a fault left in it is no place to start from."""
+def check_whole(values: Mapping[str, str]) -> None:
+    """Refuse a lab with a fault left in it. Ask once the lease is ours: a drill that runs is no leftover.
+
+    Raises:
+        Refused: It is not whole, or does not answer.
+    """
     control, path = values.get("lab.control"), values.get("lab.state_file")
     if not control or not path:
         return

@@ -37,6 +37,7 @@ from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
+from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
@@ -44,7 +45,7 @@ from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
 from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
-from gameday.runner.ready import Ready, make_ready, take_leases
+from gameday.runner.ready import Ready, make_ready
 
 _SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
@@ -89,13 +90,13 @@ def run_drill(
         UsageError: `run_dir` is there already.
     """
     with ExitStack() as stack:
-        ready = make_ready(plan, project, policy, stack)
-        take_leases(ready, stack, operator=operator, run=plan.source)
+        ready = make_ready(plan, project, policy, stack, operator=operator, run=plan.source)
         folder = make_run_folder(project, plan, run_dir)
         if ready.lease is not None:
             ready.lease.run = folder.name
         try:
             write_plan(folder, plan)
+            write_policy(folder, ready.policy)
             drill = _Drill(plan, ready, folder, project, operator)
         except (OSError, HistoryError) as error:
             reason = getattr(error, "strerror", None) or str(error)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gameday.errors import NotAuthorised, Refused
+from gameday.errors import LeverUnreadable, NotAuthorised, Refused
 from gameday.hosts.clock import utc_text
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS
@@ -33,10 +33,6 @@ ASK_EVERY_S = 1.0
 FIRST_WORD_S = 5.0
 HTTP_TIMEOUT_S = 3.0
 ANSWER_MAX = 1 << 16
-
-
-class LeverUnreadable(Refused):
-    """Nobody can tell how a lever stands. Not engaged, and not released either."""
 
 
 class Lever:

@@ -1,23 +1,23 @@
 """From a plan to the right to begin: policy, levers, preflight, target, leases; in this order.
 
 Nothing foreign is imported and nothing is written at the target in here. The order matters: the policy
-judges before anything is asked of the target, and the leases come last, so that a drill which is refused
-keeps nobody waiting.
+judges before anything is asked of the target, and whether the target is whole is asked once it is ours,
+because the faults of a drill that runs are no leftovers.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gameday.history.policyevents import PolicyApplied
 from gameday.plan.model import NS, Plan
-from gameday.plan.permit import Permit, judge
-from gameday.plan.policy import Policy, Rules, policy_digest
+from gameday.plan.permit import Permit, judge, waiver_for
+from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
-from gameday.runner.arming import Resolved, resolve
+from gameday.runner.arming import Resolved, check_whole, resolve
 from gameday.runner.lease import Lease, SharedLease
 from gameday.runner.lever import Levers
 from gameday.runner.preflight import BAD, OK, Check, at_home, of_target, refuse
@@ -57,18 +57,22 @@ class Ready:
         return ("lease", lost) if lost else None
 
 
-def make_ready(plan: Plan, project: Path, policy: Policy | None, stack: ExitStack) -> Ready:
-    """Judge, look, and find the target. What must be given back is left with `stack`.
+def make_ready(
+    plan: Plan, project: Path, policy: Policy | None, stack: ExitStack, *, operator: str, run: str
+) -> Ready:
+    """Judge, look, find the target and take its leases. What must be given back is left with `stack`.
 
     Args:
         plan: The plan, unbound.
         project: The project's folder.
         policy: The policy in force; None to find it as always.
-        stack: Ends the threads that read the levers.
+        stack: Ends the threads that read the levers, and gives the leases back.
+        operator: Who runs it, as claimed; stands in the lease.
+        run: What runs, as it stands in the lease.
 
     Raises:
         PlanError: The policy file is wrong.
-        Refused: The policy, a lever, a check or the target says no.
+        Refused: The policy, a lever, a check or the target says no, or another drill is at it.
     """
     now = datetime.now(UTC)
     policy = policy if policy is not None else find_policy(project)
@@ -81,9 +85,13 @@ def make_ready(plan: Plan, project: Path, policy: Policy | None, stack: ExitStac
     checks += at_home(plan, project, policy, now)
     refuse(checks)
     found = resolve(plan, project, policy, now)
+    lease = _take_leases(policy, found, stack, operator=operator, run=run)
+    check_whole(found.values)
     checks += of_target(found)
     rules = policy.rules(plan.target.environment) or Rules()
-    return Ready(policy, rules, permit, levers, found, tuple(checks))
+    if waiver_for(policy, Rule.NOT_RED, plan, now) is not None:
+        rules = replace(rules, not_red=())
+    return Ready(policy, rules, permit, levers, found, tuple(checks), lease)
 
 
 def approvals(permit: Permit) -> Check:
@@ -94,24 +102,18 @@ def approvals(permit: Permit) -> Check:
     return Check("approvals", BAD, f"needed and not given: {wanted}", "See `approvals:` in the policy.")
 
 
-def take_leases(ready: Ready, stack: ExitStack, *, operator: str, run: str) -> None:
-    """Take this machine's lease on the target, and the shared one where the policy names a path.
-
-    Raises:
-        Refused: Another drill holds one of them.
-    """
-    here = Lease(ready.found.plan.target.identity_url)
+def _take_leases(
+    policy: Policy, found: Resolved, stack: ExitStack, *, operator: str, run: str
+) -> SharedLease | None:
+    """Take this machine's lease on the target, and the shared one where the policy names a path."""
+    here = Lease(found.plan.target.identity_url)
     here.take()
     stack.callback(here.release)
-    if not ready.policy.leases:
-        return
+    if not policy.leases:
+        return None
     lease = SharedLease(
-        Path(ready.policy.leases),
-        ready.found.system,
-        holder=operator,
-        run=run,
-        expires_s=ready.policy.lease_expires_ns / NS,
+        Path(policy.leases), found.system, holder=operator, run=run, expires_s=policy.lease_expires_ns / NS
     )
     lease.take()
     stack.callback(lease.release)
-    ready.lease = lease
+    return lease

@@ -18,7 +18,7 @@ from gameday.plan.policy import Policy
 from gameday.runner.arming import Resolved
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts
 from gameday.runner.preflight import BAD, OK, SKIP, Check, LookHost
-from gameday.runner.ready import make_ready, take_leases
+from gameday.runner.ready import make_ready
 
 SAMPLE_S = 1.5
 
@@ -39,8 +39,8 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
         Refused: The policy, a lever or the target says no, or something cannot be armed.
     """
     with ExitStack() as stack:
-        ready = make_ready(plan, project, policy, stack)
-        take_leases(ready, stack, operator="rehearsal", run=f"rehearsal of {plan.source}")
+        what = f"rehearsal of {plan.source}"
+        ready = make_ready(plan, project, policy, stack, operator="rehearsal", run=what)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gameday-rehearsal-")))
         found = ready.found
         hosts = ActionHosts(

@@ -137,6 +137,9 @@ def test_init_makes_a_project_whose_plans_are_sound(tmp_path):
     plans = sorted(str(p) for p in (tmp_path / "mine" / "experiments").glob("*.yaml"))
     assert len(plans) >= 4
     assert gameday(tmp_path, "validate", *plans).returncode == 0
+    shown = gameday(tmp_path / "mine", "plan", "experiments/primary-loss.yaml")
+    assert "What the policy says (policy.yaml, digest" in shown.stdout
+    assert "ttl                2m   [plan]" in shown.stdout and "leftovers: no earlier run" in shown.stdout
 
 
 def test_doctor_and_schema_answer(project):

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gameday.errors import NotAuthorised
+from gameday.errors import LeverUnreadable, NotAuthorised
 from gameday.plan.policy import default_policy
-from gameday.runner.lever import Lever, Levers, LeverUnreadable, RemoteLever, project_lever
+from gameday.runner.lever import Lever, Levers, RemoteLever, project_lever
 from tests.drills import ROOT, Run, make_project
 
 ENGAGED = {"engaged": True, "by": "m.okafor", "utc": "2026-11-24T20:00:00Z", "reason": "incident 4711"}
