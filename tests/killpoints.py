@@ -105,7 +105,9 @@ def watchdog_of(run: Run) -> int | None:
     return pids[-1] if pids else None
 
 
-def kill_at(site, plan_name: str, number: int, mode: str = "runner") -> str | None:
+def kill_at(
+    site, plan_name: str, number: int, mode: str = "runner", rescue_max_s: float = RESCUE_MAX_S
+) -> str | None:
     """Kill at the event of that number, and see that nothing stays; None when the drill ended before."""
     run = Run(site.project, plan_name)
     if not run.wait_lines(number):
@@ -119,7 +121,7 @@ def kill_at(site, plan_name: str, number: int, mode: str = "runner") -> str | No
     elif mode == "both":
         took = _without_both(site, run, watchdog)
     else:
-        took = _without_runner(site, run, watchdog, stop=mode == "stop")
+        took = _without_runner(site, run, watchdog, rescue_max_s, stop=mode == "stop")
     last = [kind for kind, _ in run.kinds() if kind != "SegmentSealed"][number - 1]
     trace = run.trace()
     assert not trace.faults, f"{trace.faults}\n{run.explain()}"
@@ -127,11 +129,13 @@ def kill_at(site, plan_name: str, number: int, mode: str = "runner") -> str | No
     return f"{plan_name} event {number:3} {last:16} {mode:8}: whole after {took:5.2f} s, {time.monotonic() - began:4.1f} s in all"
 
 
-def _without_runner(site, run: Run, watchdog: int | None, *, stop: bool) -> float:
+def _without_runner(site, run: Run, watchdog: int | None, rescue_max_s: float, *, stop: bool) -> float:
     run.kill(signal.SIGSTOP if stop and watchdog else signal.SIGKILL)
     began = time.monotonic()
     injected = any(kind == "StepStarted" for kind, _ in run.kinds())
-    patience_s = RESCUE_MAX_S if injected else ARM_MAX_S  # Before it, the watchdog may still be arming.
+    patience_s = (
+        rescue_max_s if injected else max(rescue_max_s, ARM_MAX_S)
+    )  # Before it, the watchdog may still be arming.
     if watchdog is None:  # It died before there was one; then nothing can have been injected.
         run.end()
     else:
