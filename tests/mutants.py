@@ -37,6 +37,7 @@ MUTANTS = [
     ),
     ("undos of one target at once", "undo.py", "if owed.target in blocked or", "if"),
     ("undo while the action may still act", "undo.py", "if _may_still_act(state, owed):", "if False:"),
+    ("undo within the grace", "undo.py", "state.step(owed.step).grace_ns + DEATH_WAIT_NS", "DEATH_WAIT_NS"),
     (
         "undo before the fail-over is completed",
         "undo.py",
@@ -74,7 +75,7 @@ MUTANTS = [
     (
         "wait for a killed host for ever",
         "decide.py",
-        "if state.now_ns - running.killed_ns < DEATH_WAIT_NS + NS:",
+        "if state.now_ns - running.killed_ns < state.step(running.step).grace_ns + DEATH_WAIT_NS + NS:",
         "if True:",
     ),
     (

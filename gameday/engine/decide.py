@@ -86,7 +86,7 @@ def _late_step(state: State, running: Running) -> Decision | None:
     if state.step(running.step).kind not in _ACTING:
         return None
     if running.killed_ns is not None:
-        if state.now_ns - running.killed_ns < DEATH_WAIT_NS + NS:
+        if state.now_ns - running.killed_ns < state.step(running.step).grace_ns + DEATH_WAIT_NS + NS:
             return None
         return StepEnded(running.step, Effect.INDETERMINATE, detail="no reply after it was killed")
     if state.now_ns >= running.deadline_ns:

@@ -92,7 +92,8 @@ def _may_still_act(state: State, owed: Owed) -> bool:
     running = next((r for r in state.running if r.step == owed.step), None)
     if running is None or _waits_for_completion(state, owed):
         return False
-    return running.killed_ns is None or state.now_ns - running.killed_ns < DEATH_WAIT_NS
+    patience_ns = state.step(owed.step).grace_ns + DEATH_WAIT_NS  # It may act until its grace is over.
+    return running.killed_ns is None or state.now_ns - running.killed_ns < patience_ns
 
 
 def _waits_for_completion(state: State, owed: Owed) -> bool:

@@ -37,14 +37,16 @@ class ProbeCrew:
         self._stop = threading.Event()
         self._hosts = []
         self._schedules = []
-        for probe in probes:
+        for number, probe in enumerate(probes):
             if probe.kind is ProbeKind.ACTIVITY:
                 host = ActivityProbe(probe, log_dir=log_dir, configuration=configuration)
                 self._hosts.append(host)
                 reader: Reader = host.read
             else:
                 reader = reader_of(probe, run)
-            self._schedules.append(_Schedule(probe, reader, clock, inbox, self._stop))
+            # Spread over the period: all at once they would wait for one another, and be late.
+            phase_s = number * probe.every_ns / NS / len(probes)
+            self._schedules.append(_Schedule(probe, reader, clock, inbox, self._stop, phase_s))
 
     def first_readings(self, timeout_s: float) -> dict[str, tuple[Reading, str]]:
         """Read every probe that does not write once, all at the same time, before sampling begins.
@@ -81,7 +83,13 @@ class _Schedule(threading.Thread):
     """One probe's schedule: hands each slot to a worker, on time."""
 
     def __init__(
-        self, probe: Probe, reader: Reader, clock: RunClock, inbox: Inbox, stop: threading.Event
+        self,
+        probe: Probe,
+        reader: Reader,
+        clock: RunClock,
+        inbox: Inbox,
+        stop: threading.Event,
+        phase_s: float,
     ) -> None:
         super().__init__(name=f"probe-{probe.name}", daemon=True)
         self.probe = probe
@@ -89,13 +97,14 @@ class _Schedule(threading.Thread):
         self._clock = clock
         self._inbox = inbox
         self._halt = stop
+        self._phase_s = phase_s
         # One more than can be in flight within the timeout, so a slot is never late for want of a worker.
         self._in_flight_max = -(-probe.timeout_ns // probe.every_ns) + 1
         self._free = threading.Semaphore(self._in_flight_max)
 
     def run(self) -> None:
         pool = ThreadPoolExecutor(self._in_flight_max, thread_name_prefix=self.name)
-        due_s = time.monotonic()
+        due_s = time.monotonic() + self._phase_s
         try:
             while not self._halt.wait(max(due_s - time.monotonic(), 0.0)):
                 if self._free.acquire(blocking=False):

@@ -373,14 +373,14 @@ def ten(target: Target, runs: int, folder: Path) -> bool:
     return ok
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     asked = argparse.ArgumentParser(prog="python -m tests.bench.halt")
     asked.add_argument("runs", nargs="?", type=int, default=50)
     asked.add_argument("peer_runs", nargs="?", type=int, default=None)
     asked.add_argument(
         "--only", action="append", help="python, process, blocking-c, regex, ignores-sigterm, ten"
     )
-    options = asked.parse_args()
+    options = asked.parse_args(argv)
     peer_runs = options.runs if options.peer_runs is None else options.peer_runs
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, F = {F_S} s, seed {SEED}, all times in seconds"

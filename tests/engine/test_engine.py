@@ -166,6 +166,24 @@ def test_an_undo_waits_for_the_death_of_its_own_action():
     assert undo > killed
 
 
+class Deaf(World):
+    """A world in which nothing that is killed answers."""
+
+    def carry_out(self, at, command):
+        if not isinstance(command, KillAsked):
+            super().carry_out(at, command)
+
+
+def test_an_undo_waits_for_the_grace_that_its_step_asked_for():
+    behave = {("a", "do"): "hang"}
+    world = Deaf(plan(fault("a", 0, grace_ns=3 * NS)), behave=behave, halt_at_ns=2 * NS).run()
+    killed = next(t for t, c in world.log if isinstance(c, KillAsked))
+    undo = next(t for t, c in world.log if isinstance(c, UndoStarted))
+    ended = next(t for t, c in world.log if isinstance(c, StepEnded))
+    assert 3 * NS <= undo - killed <= 4 * NS
+    assert 3 * NS <= ended - killed <= 5 * NS
+
+
 def test_the_main_drill_fails_over_and_back_and_owes_nothing():
     world = World(failover_plan()).run()
     assert halted(world) is None
