@@ -171,6 +171,8 @@ def file_descriptors(
     Raises:
         ActionError: Not exactly one process matches, or it belongs to somebody else.
     """
+    if is_short_of_descriptors(name):
+        raise ActionError(f"fault {name!r} is in place already: undo it, or give this one another `name`")
     ((pid, ticks),) = procs.find_some(match, 1)
     _within("leave", leave, 0, 1 << 20)
     try:

@@ -1,8 +1,9 @@
 """Processes that a fault touches: found by what they say of themselves, known by pid and start time.
 
 A pid alone is reused, so a process is a pair (pid, clock ticks since boot at its start). A target
-is chosen by a regular expression over its whole command line; the caller and the processes it
-descends from are never chosen, whatever they have on their command lines.
+is chosen by a regular expression over its whole command line. Never chosen, whatever they have on
+theirs, are the caller, the processes it descends from, and gameday's own: its runner, hosts, watchdog
+and fault processes (their plans and names may well contain the word).
 
 Source: proc(5).
 """
@@ -20,6 +21,10 @@ from gameday.actions.http import ActionError
 
 Process = tuple[int, int]
 PAUSE_S = 0.005
+_OURS = re.compile(
+    r"(^|\s)-m gameday(\.(hosts|runner|actions|console)\b|\s|$)"
+    r"|(^|\s|/)gameday (run|drill|recover|show|console)\b"
+)
 
 
 def pids() -> Iterator[int]:
@@ -94,7 +99,8 @@ def find(match: str) -> tuple[Process, ...]:
     spared = own_line()
     found = []
     for pid in pids():
-        if pid in spared or not pattern.search(command_line(pid)):
+        line = command_line(pid)
+        if pid in spared or not pattern.search(line) or _OURS.search(line):
             continue
         ticks = start_ticks(pid)
         if ticks is not None and state_of((pid, ticks)):

@@ -156,13 +156,14 @@ def _take_ports(leave: int, writer: int) -> None:
             taken.bind(("0.0.0.0", 0))  # noqa: S104 - bound and never listened on: nothing is served
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
+                held.pop().close()  # This one got none.
                 break
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
             os.close(held.pop().detach()) if len(held) > 1 else None
             fork(lambda: _take_ports(leave, writer))
             signal.pause()
-    for free in held[: leave + 1]:
+    for free in held[:leave]:
         free.close()
     os.write(writer, b"all\n")
     while True:

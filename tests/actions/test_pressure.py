@@ -20,9 +20,9 @@ from tests.actions.conftest import cpu_s, wait
 def test_cpu_is_burnt_until_the_undo(unique, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)  # our own worker, stress-ng or not
     assert not pressure.in_place(unique)
-    pressure.cpu(processes=2, name=unique, ttl_s=60)
+    pressure.cpu(processes=1, name=unique, ttl_s=60)
     assert pressure.in_place(unique)
-    wait(lambda: cpu_s(unique) > 0.3, what="0.3 s of processor time")
+    wait(lambda: cpu_s(unique) > 0.2, what="0.2 s of processor time")
     with pytest.raises(ActionError, match="in place already"):
         pressure.cpu(processes=1, name=unique, ttl_s=60)
     pressure.end(unique)
@@ -60,8 +60,8 @@ def test_memory_is_held_and_given_back(unique):
 
     pressure.memory(96, name=unique, ttl_s=60)
     assert resident_mb() >= 96
-    holder = max(pid for pid, _ in faults.workers(unique))
-    assert Path(f"/proc/{holder}/oom_score_adj").read_text().strip() == "1000"
+    scores = {Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid, _ in faults.workers(unique)}
+    assert "1000" in scores
     pressure.end(unique)
     assert not pressure.in_place(unique)
 
