@@ -3,6 +3,8 @@
 Two ways. `start` runs a program under a false clock; it is the fault, and is ended by its undo. And a
 service that was started with libfaketime in place reads its offset from a file: `skew` writes there.
 
+DONT_FAKE_MONOTONIC is not set: with it, libfaketime 0.9.10 makes the sleeps of Python fail (EINVAL).
+
     LD_PRELOAD=…/libfaketime.so.1 FAKETIME_TIMESTAMP_FILE=FILE FAKETIME_NO_CACHE=1 orders-service
 
 Programs that do not use the C library for the time (static Go programs) do not notice.
@@ -12,30 +14,14 @@ Source: libfaketime's README.
 
 from __future__ import annotations
 
-import ctypes.util
-import os
 from pathlib import Path
 
 from gameday.actions import faults
+from gameday.actions.capabilities import faketime_library
 from gameday.actions.http import ActionError
 
 __all__ = ["end", "in_place", "is_skewed", "skew", "start", "unskew"]
 TRUE_TIME = "+0"
-
-
-def library() -> str:
-    """Return where libfaketime is; empty when it is not installed. GAMEDAY_LIBFAKETIME may say."""
-    chosen = os.environ.get("GAMEDAY_LIBFAKETIME")
-    if chosen:
-        return chosen if Path(chosen).exists() else ""
-    for place in ("/usr/lib", "/usr/local/lib"):
-        found = [
-            *Path(place).glob("*/faketime/libfaketimeMT.so.1"),
-            *Path(place).glob("faketime/libfaketimeMT.so.1"),
-        ]
-        if found:
-            return str(found[0])
-    return ctypes.util.find_library("faketime") or ""
 
 
 def start(
@@ -51,7 +37,7 @@ def start(
     Raises:
         ActionError: libfaketime is not installed, or the program does not start.
     """
-    found = library()
+    found = faketime_library()
     if not found:
         raise ActionError("libfaketime is not installed here: apt install faketime, or GAMEDAY_LIBFAKETIME")
     faults.intend(name, "clock.start")
@@ -60,7 +46,7 @@ def start(
         "argv": argv,
         "cwd": cwd,
         "log": str(faults.folder() / f"{name}.out"),
-        "environment": {"LD_PRELOAD": found, "FAKETIME": text, "DONT_FAKE_MONOTONIC": "1"},
+        "environment": {"LD_PRELOAD": found, "FAKETIME": text},
     }
     faults.begin(name, "work.run_skewed", config, ttl_s)
 

@@ -1,8 +1,9 @@
 """Give wrong DNS answers through a hosts file: that of dnsmasq (`addn-hosts`), or /etc/hosts itself.
 
-The line that the fault adds ends with a comment that names the fault. So the undo removes this line
-and no other, whatever else was edited meanwhile. dnsmasq reads its file again upon a SIGHUP, which is
-sent when its pid file is given; the C library reads /etc/hosts at each question.
+The line that the fault adds ends with a comment that names the fault, and lines that answer for the
+same host are put behind such a comment, because resolvers answer with all of them. So the undo finds
+just these lines again, whatever else was edited meanwhile. dnsmasq reads its file again upon a
+SIGHUP, which is sent when its pid file is given; the C library reads /etc/hosts at each question.
 
 Source: dnsmasq(8), option --addn-hosts; hosts(5).
 """
@@ -49,7 +50,8 @@ def answer_wrongly(
     before = _read(path)
     arguments = {"hosts_file": hosts_file, "pid_file": pid_file, "name": name}
     with faults.timed(name, "dns.answer_wrongly", restore_answers, arguments, ttl_s):
-        _write(path, f"{address} {host} {_comment(name)}\n{before}")  # The first line that matches wins.
+        rest = [_silenced(line, host, name) for line in before.splitlines(keepends=True)]
+        _write(path, f"{address} {host} {_comment(name)}\n{''.join(rest)}")
         _reload(pid_file)
 
 
@@ -62,14 +64,26 @@ def restore_answers(hosts_file: str, pid_file: str = "", name: str = "gameday-dn
     path = Path(hosts_file)
     if answers_wrongly(hosts_file, name):
         lines = _read(path).splitlines(keepends=True)
-        _write(path, "".join(line for line in lines if not line.rstrip().endswith(_comment(name))))
+        kept = [line for line in lines if not line.rstrip().endswith(_comment(name))]
+        _write(path, "".join(line.removeprefix(_before(name)) for line in kept))
     _reload(pid_file)
     faults.end(name)
 
 
 def answers_wrongly(hosts_file: str, name: str = "gameday-dns") -> bool:
     """Tell whether the fault's line stands in the file."""
-    return any(line.rstrip().endswith(_comment(name)) for line in _read(Path(hosts_file)).splitlines())
+    lines = _read(Path(hosts_file)).splitlines()
+    return any(line.rstrip().endswith(_comment(name)) or line.startswith(_before(name)) for line in lines)
+
+
+def _silenced(line: str, host: str, name: str) -> str:
+    """Return a line as it is, or behind the fault's comment when it answers for the host."""
+    answers = line.partition("#")[0].split()[1:]
+    return _before(name) + line if host.lower() in map(str.lower, answers) else line
+
+
+def _before(name: str) -> str:
+    return f"{_comment(name)}: "
 
 
 def _comment(name: str) -> str:

@@ -53,8 +53,18 @@ def rate(device: str, kbit_per_s: int, namespace: str = "", ttl_s: float = fault
     Raises:
         ActionError: As `shape`.
     """
-    options = ["tbf", "rate", f"{int(kbit_per_s)}kbit", "burst", "16kb", "latency", "400ms"]
+    burst = max(_mtu(device, namespace) + 64, 4096)  # A packet larger than the burst would never pass.
+    options = ["tbf", "rate", f"{int(kbit_per_s)}kbit", "burst", str(burst), "latency", "400ms"]
     _put(device, options, namespace, ttl_s)
+
+
+def _mtu(device: str, namespace: str) -> int:
+    if not _NAME.match(device):
+        raise ActionError(f"device {device!r}: expected the name of a network device")
+    found = re.search(r" mtu (\d+) ", _run(["ip", "-o", "link", "show", "dev", device], namespace))
+    if found is None:
+        raise ActionError(f"device {device!r} does not say how long its packets are")
+    return int(found[1])
 
 
 def unshape(device: str, namespace: str = "") -> None:
@@ -143,9 +153,10 @@ def _rules(table: str, address: str, port: int | None, percent: int, verdict: st
     for chain, peer in (("input", "saddr"), ("output", "daddr")):
         lines.append(f"add chain inet {table} {chain} {{ type filter hook {chain} priority -10; }}")
         who = f"{family} {peer} {address} " if address else ""
-        only_tcp = "meta l4proto tcp " if "reset" in verdict and port is None else ""
-        ports = [f"tcp sport {int(port)} ", f"tcp dport {int(port)} "] if port is not None else [only_tcp]
-        lines += [f"add rule inet {table} {chain} {who}{part}{chance}{verdict}" for part in ports]
+        # A reset must get through, or nobody would hear of the refusal.
+        only_tcp = "meta l4proto tcp tcp flags & rst == 0 " if "reset" in verdict else ""
+        ports = [f"tcp sport {int(port)} ", f"tcp dport {int(port)} "] if port is not None else [""]
+        lines += [f"add rule inet {table} {chain} {who}{part}{only_tcp}{chance}{verdict}" for part in ports]
     return "\n".join(lines) + "\n"
 
 

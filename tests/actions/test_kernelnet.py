@@ -15,7 +15,7 @@ def inside(code, *args, timeout=60):
     """Run Python in a fresh network namespace and return what its last line says."""
     lead = (
         "import subprocess, sys, socket, time\n"
-        "subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n"
+        "subprocess.run(['ip', 'link', 'set', 'lo', 'mtu', '1500', 'up'], check=True)\n"
         "from gameday.actions import kernelnet, faults\n"
         "from gameday.actions.http import ActionError\n"
     )

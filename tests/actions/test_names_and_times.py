@@ -13,6 +13,7 @@ import time
 import pytest
 
 from gameday.actions import clock, dns, faults
+from gameday.actions.capabilities import faketime_library
 from gameday.actions.http import ActionError
 from tests.actions.conftest import wait
 
@@ -139,7 +140,7 @@ def test_a_clock_file_is_changed_and_said_true_again(unique, tmp_path):
     wait(lambda: not faults.workers(unique), what="the end of its timer")
 
 
-needs_faketime = pytest.mark.skipif(not clock.library(), reason="libfaketime is not installed")
+needs_faketime = pytest.mark.skipif(not faketime_library(), reason="libfaketime is not installed")
 
 
 @needs_faketime
@@ -163,8 +164,7 @@ def test_a_running_service_sees_its_clock_jump_and_come_back(victim, unique, tmp
     file = tmp_path / "clock"
     file.write_text("+0\n")
     env = os.environ | {
-        "LD_PRELOAD": clock.library(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
+        "LD_PRELOAD": faketime_library(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
     }  # fmt: skip
     server = victim("import sys, time\nfor line in sys.stdin: print(time.time())", env=env)
 
