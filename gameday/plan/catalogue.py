@@ -344,7 +344,7 @@ def _fill(template: str, values: Mapping[str, Any], *, quote: bool) -> str:
     """Return the template with its values filled in, `quote`d for a shell where they need it."""
 
     def text(match: re.Match[str]) -> str:
-        value = values.get(match[1], "" if quote else "?")
+        value = values.get(match[1], "" if quote else "any")
         if isinstance(value, list | tuple):
             return shlex.join(map(str, value)) if quote else ",".join(map(str, value))
         return _quoted(str(value)) if quote else str(value)
