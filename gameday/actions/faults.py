@@ -44,7 +44,7 @@ TTL_MAX_S = 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}\Z")
 _ROUNDS_MAX = 200
 
-__all__ = ["begin", "check_name", "end", "folder", "intend", "is_placed", "read", "workers"]
+__all__ = ["begin", "check_name", "end", "folder", "intend", "is_placed", "left", "read", "workers"]
 
 
 def check_name(name: str) -> str:
@@ -288,6 +288,17 @@ def end(name: str) -> None:
             procs.send(process, signal.SIGKILL)
         time.sleep(procs.PAUSE_S)
     raise ActionError(f"fault {name!r} has processes that live on: {', '.join(str(p) for p, _ in left)}")
+
+
+def left() -> tuple[str, ...]:
+    """Return the names of this user's faults that may be in place on this machine, sorted."""
+    names = [path.stem for path in folder().glob("*.json") if _NAME.match(path.stem)]
+    return tuple(sorted(name for name in names if is_placed(name) and _is_there(name)))
+
+
+def _is_there(name: str) -> bool:
+    """A fault with something to put back may be there without a process; others are their process."""
+    return read(name).get("prior") is not None or bool(workers(name))
 
 
 def in_place(name: str) -> bool:

@@ -116,3 +116,16 @@ def test_a_function_can_be_carried_out_by_hand(tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     for words in ((), ("clock.nothing",), ("os.system",), ("clock._read",), ("clock.unskew", "x")):
         assert hand(*words).returncode == 2, words
+
+
+def test_the_command_by_hand_gets_the_values_of_the_run_and_needs_none_of_them():
+    from pathlib import Path
+
+    from gameday.plan.bind import bind, needed
+    from gameday.plan.load import load_plan
+
+    plan = load_plan(Path(__file__).resolve().parents[2] / "experiments" / "latency.yaml")
+    assert needed(plan) == ("lab.url",)
+    command = bind(plan, {"lab.url": "http://h", "lab.toxiproxy": "http://h:2"}).steps[0].manual_command
+    assert command == "curl -fsS -X DELETE http://h:2/proxies/users/toxics/gameday-latency"
+    assert "${lab.toxiproxy}" in bind(plan, {"lab.url": "http://h"}).steps[0].manual_command

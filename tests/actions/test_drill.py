@@ -9,6 +9,7 @@ import time
 import pytest
 
 from gameday.actions import faults
+from gameday.console.byhand import by_hand
 from gameday.history.events import HostStarted, StepEnded, UndoEnded
 from tests.actions.conftest import wait
 from tests.drills import SHORT, Run, make_project
@@ -19,7 +20,8 @@ STARTED = "StepEnded"
 @pytest.fixture
 def project(tmp_path, lab):
     del lab
-    return make_project(tmp_path / "project", **SHORT, **{"hold: 6s": "hold: 20s", "rate: 20/s": "rate: 5/s"})
+    changes = {**SHORT, "hold: 6s": "hold: 20s", "rate: 20/s": "rate: 5/s"}
+    return make_project(tmp_path / "project", **changes)
 
 
 def name_of(project, plan, name):
@@ -55,6 +57,7 @@ def test_the_fault_is_there_during_the_drill_and_gone_after_it(project, plan, un
     ended = next(event for event in events if isinstance(event, StepEnded))
     undone = next(event for event in events if isinstance(event, UndoEnded))
     assert (ended.in_place, undone.undone) == (True, True), out
+    assert by_hand(run.folder, [ended.step])[0][1] == f"pkill -KILL -f 'gameday-fault {unique}$'"
     assert code in (0, 1, 4), out  # What a busy machine makes of the SLOs is not ours to say.
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from gameday.actions import faults, limits, procs
+from gameday.actions import faults, limits
 from gameday.actions.http import ActionError
 from tests.actions.conftest import wait
 
@@ -66,6 +65,7 @@ def test_a_group_gets_less_processor_time_and_its_old_quota_back(victim, unique)
         burner.close()
 
 
+@pytest.mark.slow
 @needs_cpu
 def test_a_limit_is_lifted_after_its_ttl(unique):
     with group("cpu", unique) as path:
@@ -74,6 +74,7 @@ def test_a_limit_is_lifted_after_its_ttl(unique):
         wait(lambda: not faults.workers(unique), what="the end of its timer")
 
 
+@pytest.mark.slow
 @needs_blkio
 def test_a_disk_becomes_slow_for_a_group(victim, unique, tmp_path):
     code = f"""
@@ -127,5 +128,4 @@ def test_a_group_that_is_not_there_is_refused(unique):
     for group_name in ("nowhere/at/all", "../../etc"):
         with pytest.raises(ActionError, match="group"):
             limits.cpu(group_name, 50, name=unique)
-    assert procs.find(unique) == ()
-    assert time.monotonic() > 0
+    assert not faults.workers(unique)

@@ -66,6 +66,7 @@ def test_a_name_is_answered_wrongly_until_the_undo(unique, tmp_path):
         victim.communicate()
 
 
+@pytest.mark.slow
 def test_wrong_answers_end_with_their_ttl_and_only_the_named_line_goes(unique, tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text("")
@@ -89,6 +90,7 @@ def ask_dns(port, host):
     return socket.inet_ntoa(reply[-4:]) if struct.unpack(">H", reply[6:8])[0] else ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("dnsmasq"), reason="dnsmasq is not installed")
 def test_dnsmasq_answers_wrongly_until_the_undo(unique, tmp_path):
     hosts, pid_file = tmp_path / "hosts", tmp_path / "pid"

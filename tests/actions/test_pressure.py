@@ -86,6 +86,7 @@ def test_disk_space_is_taken_and_given_back_without_a_file_to_delete(unique):
     pressure.end(unique)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
 def test_a_full_disk_refuses_the_next_byte(unique, tmp_path):
     place = tmp_path / "small"
@@ -109,6 +110,7 @@ def test_the_disk_of_the_drills_own_record_is_not_filled(unique, fault_dir, tmp_
         pressure.disk_fill(str(tmp_path), name=unique)
 
 
+@pytest.mark.slow
 def test_a_disk_is_kept_busy(unique, tmp_path):
     def calls():
         # write(2) calls are counted whatever the disk does with them
@@ -201,6 +203,7 @@ def can_unshare():
     return subprocess.run(["unshare", "-Urn", "true"], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not can_unshare() or not shutil.which("ip"), reason="no network namespaces here, or no ip"
 )
@@ -261,3 +264,41 @@ def test_a_fault_outlives_the_action_that_started_it_and_any_other_process_ends_
     subprocess.run([sys.executable, "-m", "gameday.actions", "pressure.end", f"name={unique}"], check=True)
     assert not pressure.in_place(unique)
     assert time.monotonic() - began < 30
+
+
+def test_the_command_by_hand_ends_it_as_it_is_written(unique, monkeypatch):
+    import json
+
+    from gameday.plan.catalogue import derive
+    from gameday.plan.model import Activity
+
+    provider = {"module": "gameday.actions.pressure", "func": "cpu", "arguments": {"name": unique}}
+    pressure.memory(4, name=unique, ttl_s=60)
+    assert pressure.in_place(unique)
+    command = derive(Activity("x", json.dumps({"type": "python", **provider}), 1)).manual
+    assert subprocess.run(command, shell=True).returncode == 0
+    wait(lambda: not pressure.in_place(unique), what="its end by hand")
+
+
+def test_what_is_left_is_known_by_name_until_it_is_undone(unique):
+    assert faults.left() == ()
+    pressure.memory(4, name=unique, ttl_s=60)
+    assert faults.left() == (unique,)
+    pressure.end(unique)
+    assert faults.left() == ()
+
+
+def test_a_folder_that_others_can_write_is_refused(fault_dir, unique):
+    fault_dir.mkdir(exist_ok=True)
+    fault_dir.chmod(0o777)
+    with pytest.raises(ActionError, match="not a private folder"):
+        pressure.memory(4, name=unique)
+    fault_dir.chmod(0o700)
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_none(fault_dir, unique):
+    faults.folder()
+    (fault_dir / f"{unique}.json").write_text("{half")
+    with pytest.raises(ActionError, match="cannot be read"):
+        pressure.is_short_of_descriptors(unique)
+    (fault_dir / f"{unique}.json").write_text("{}")
