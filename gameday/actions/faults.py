@@ -254,8 +254,13 @@ def _hear_ready(process: subprocess.Popen[bytes], ready_s: float) -> None:
 
 
 def workers(name: str) -> tuple[procs.Process, ...]:
-    """Return the living processes of a fault, found by their mark; the caller is none of them."""
+    """Return the living processes of a fault; the caller is none of them.
+
+    They are found by their mark, and by the session that the first of them leads: programs such as
+    stress-ng write over their environment.
+    """
     mark = f"{MARKER}={check_name(name)}".encode()
+    session = _session(name)
     found = []
     for pid in procs.pids():
         if pid == os.getpid():
@@ -263,9 +268,22 @@ def workers(name: str) -> tuple[procs.Process, ...]:
         ticks = procs.start_ticks(pid)
         if ticks is None or not procs.state_of((pid, ticks)):
             continue
-        if _is_called(pid, name) or mark in procs.environment(pid):
+        is_member = session is not None and procs.session_of(pid) == session
+        if is_member or _is_called(pid, name) or mark in procs.environment(pid):
             found.append((pid, ticks))
     return tuple(found)
+
+
+def _session(name: str) -> int | None:
+    """Return the session of a fault that is not undone, unless its number has been given away since."""
+    try:
+        record = read(name)
+    except ActionError:
+        return None
+    pid = record.get("pid")
+    if pid is None or record.get("state") not in ("intended", "placed"):
+        return None
+    return int(pid) if procs.start_ticks(pid) in (None, record.get("ticks")) else None
 
 
 def _is_called(pid: int, name: str) -> bool:

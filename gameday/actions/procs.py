@@ -49,6 +49,12 @@ def start_ticks(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
+def session_of(pid: int) -> int:
+    """Return the session that a process belongs to; 0 when there is no such process."""
+    fields = _stat(pid)
+    return int(fields[3]) if fields else 0
+
+
 def state_of(process: Process) -> str:
     """Return the state letter of that very process; nothing when it has ended (a zombie has)."""
     fields = _stat(process[0])
