@@ -41,6 +41,7 @@ class Victim:
             **more,
         )
         self.ticks = procs.start_ticks(self.process.pid)
+        wait(lambda: mark in procs.command_line(self.process.pid), what="the victim's command line")
 
     @property
     def pid(self):
