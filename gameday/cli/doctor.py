@@ -11,6 +11,9 @@ import sys
 from importlib import util
 from pathlib import Path
 
+from gameday.actions import faults
+from gameday.actions.capabilities import capabilities
+from gameday.actions.http import ActionError
 from gameday.cli import exits
 from gameday.hosts.clockbound import read_clock
 
@@ -20,15 +23,23 @@ Row = tuple[str, bool, str]
 
 def doctor(*, as_json: bool) -> int:
     """Look and tell; nothing is changed. Exit 0 when the built-in drill can run here, else 3."""
-    rows = [_python(), _postgres(), _locust(), _cores(), _disk(), _clock(), _namespaces(), _netem()]
+    rows = [_python(), _postgres(), _locust(), _cores(), _disk(), _clock(), _namespaces(), _left()]
+    families = [(found.family, found.ok, found.detail) for found in capabilities()]
     needed = all(ok for name, ok, _ in rows if name in ("python", "postgresql", "locust", "disk"))
     if as_json:
-        print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in rows], indent=1))
+        print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in (*rows, *families)], indent=1))
     else:
-        for name, ok, detail in rows:
-            print(f"{'ok  ' if ok else 'warn'}  {name:16} {detail}")
+        _show(rows, "warn")
+        print("\nfaults that can be injected here")
+        _show(families, "no  ")
+        print()
         print("the built-in drill can run here" if needed else "the built-in drill cannot run here")
     return exits.PASS if needed else exits.REFUSED
+
+
+def _show(rows: list[Row], otherwise: str) -> None:
+    for name, ok, detail in rows:
+        print(f"{'ok  ' if ok else otherwise}  {name:17} {detail}")
 
 
 def _python() -> Row:
@@ -79,9 +90,17 @@ def _namespaces() -> Row:
     )
 
 
-def _netem() -> Row:
-    done = _quiet(["unshare", "-Urn", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
-    return "tc netem", done, "usable" if done else "not in this kernel: use the proxies for latency and loss"
+def _left() -> Row:
+    try:
+        names = faults.left()
+    except ActionError as error:
+        return "faults left", False, str(error)
+    told = ", ".join(names)
+    return (
+        "faults left",
+        not names,
+        f"may be in place on this machine: {told}" if names else "none on this machine",
+    )
 
 
 def _quiet(command: list[str]) -> bool:

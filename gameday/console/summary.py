@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gameday.console.byhand import by_hand
 from gameday.evidence.words import OUTCOME_WORDS, shown
 
 _COLOURS = {"pass": "32", "fail": "1;31", "unknown": "33", "not_tested": "33"}
@@ -94,6 +95,10 @@ def _next(document: dict[str, Any], run_dir: Path) -> list[str]:
         return [
             f"A PERSON IS NEEDED: these undos are stuck, their faults may be in place still: {names}",
             f"  try again: gameday recover {shown(run_dir.name, 80)}",
+            *(
+                f"  or by hand, {shown(name, 60)}: {shown(command, 400)}"
+                for name, command in by_hand(run_dir, list(document["stuck"]))
+            ),
             "  then look at the target itself before anything else is run",
         ]
     if document["failed_over"]:

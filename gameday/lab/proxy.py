@@ -1,11 +1,13 @@
-"""A TCP proxy with a switch and toxics: latency, bandwidth, stall, reset, cut.
+"""A TCP proxy with a switch and toxics: latency, bandwidth, stall, reset, cut, HTTP errors.
 
 Every chunk that passes waits in a queue until its time has come, so a delayed link holds bytes in
 flight. Cutting the link throws them away, as losing a region does: they never arrive.
 
 Toxics carry Toxiproxy's names and attributes: latency (latency, jitter in ms), bandwidth (rate in
-KB/s), timeout (nothing passes; after timeout ms the connection is thrown away, 0 for never),
-reset_peer (timeout in ms), slow_close (delay in ms). Toxicity is the share of connections affected.
+KB/s), timeout (timeout in ms, 0 for ever: nothing passes), reset_peer (timeout in ms), slow_close
+(delay in ms), slicer (average_size, size_variation in bytes, delay in µs), limit_data (bytes). As
+there, `toxicity` is the share of connections that a toxic acts on. One is ours: http_error (status,
+percent of requests), see `gameday.lab.httpgate`.
 """
 
 from __future__ import annotations
@@ -17,8 +19,19 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+from gameday.lab.httpgate import HttpGate
+
 CHUNK = 65536
-TOXICS = {"latency", "bandwidth", "timeout", "reset_peer", "slow_close"}
+TOXICS = {
+    "latency",
+    "bandwidth",
+    "timeout",
+    "reset_peer",
+    "slow_close",
+    "slicer",
+    "limit_data",
+    "http_error",
+}
 
 
 @dataclass(slots=True)
@@ -76,10 +89,20 @@ class Proxy:
             server.close()
         self.drop()
 
-    def drop(self) -> None:
-        """Throw away every connection; new ones are welcome."""
+    def drop(self, toxic: Toxic | None = None) -> None:
+        """Throw away every connection, or those a toxic acts on, with a reset; new ones are welcome."""
         for link in tuple(self._links):
-            link.abort()
+            if toxic is None or link.is_chosen(toxic):
+                link.abort(reset=toxic is not None)
+
+    def failing_status(self) -> int | None:
+        """Return the HTTP status with which the next request fails; None when it passes."""
+        for toxic in self.toxics.values():
+            if toxic.type == "http_error":
+                share = toxic.toxicity * float(toxic.attributes.get("percent", 100)) / 100
+                if random.random() < share:  # noqa: S311 - a share is no secret
+                    return int(toxic.attributes.get("status", 503))
+        return None
 
     def switch(self, upstream_port: int) -> None:
         """Lead new connections elsewhere, and end those that lead to the old place."""
@@ -96,10 +119,12 @@ class Proxy:
 
     def _reset(self, name: str) -> None:
         if name in self.toxics:
-            self.drop()
+            self.drop(self.toxics[name])
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if any(toxic.type == "reset_peer" for toxic in self.toxics.values()):
+        link = _Link(self, (reader, writer))
+        resets = [toxic for toxic in self.toxics.values() if toxic.type == "reset_peer"]
+        if any(not toxic.attributes.get("timeout") and link.is_chosen(toxic) for toxic in resets):
             _reset_on_close(writer)
             writer.transport.abort()
             return
@@ -108,10 +133,11 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        link = _Link(self, (reader, writer), (up_reader, up_writer))
         self._links.add(link)
+        for toxic in resets:
+            link.reset_later(toxic)
         try:
-            await link.run()
+            await link.run((up_reader, up_writer))
         finally:
             self._links.discard(link)
 
@@ -132,20 +158,40 @@ Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class _Link:
     """One connection through a proxy: two pumps."""
 
-    def __init__(self, proxy: Proxy, client: Side, server: Side) -> None:
+    def __init__(self, proxy: Proxy, client: Side) -> None:
         self._proxy = proxy
         self._client = client
-        self._server = server
+        self._sides: tuple[Side, ...] = (client,)
         self._tasks: list[asyncio.Task[None]] = []
-        self._luck: dict[int, float] = {}
+        self._draws: dict[str, tuple[Toxic, bool]] = {}
+        self._gate = HttpGate(proxy.failing_status)
+        self._sent = {"upstream": 0, "downstream": 0}
 
-    async def run(self) -> None:
-        for side in (self._client, self._server):
+    def is_chosen(self, toxic: Toxic) -> bool:
+        """Tell whether a toxic acts on this connection; drawn once, as Toxiproxy does."""
+        drawn = self._draws.get(toxic.name)
+        if drawn is None or drawn[0] is not toxic:
+            drawn = (toxic, random.random() < toxic.toxicity)  # noqa: S311 - as above
+            self._draws[toxic.name] = drawn
+        return drawn[1]
+
+    def reset_later(self, toxic: Toxic) -> None:
+        """Reset this connection when a toxic's time is up, if the toxic is still there."""
+
+        def reset() -> None:
+            if self._proxy.toxics.get(toxic.name) is toxic and self.is_chosen(toxic):
+                self.abort(reset=True)
+
+        asyncio.get_running_loop().call_later(float(toxic.attributes.get("timeout", 0)) / 1000, reset)
+
+    async def run(self, server: Side) -> None:
+        self._sides = (self._client, server)
+        for side in self._sides:
             sock = side[1].get_extra_info("socket")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._tasks = [
-            asyncio.create_task(self._pump(self._client[0], self._server[1], "upstream")),
-            asyncio.create_task(self._pump(self._server[0], self._client[1], "downstream")),
+            asyncio.create_task(self._pump(self._client[0], server[1], "upstream")),
+            asyncio.create_task(self._pump(server[0], self._client[1], "downstream")),
         ]
         try:
             await asyncio.gather(*self._tasks)
@@ -154,10 +200,12 @@ class _Link:
         finally:
             self.abort()
 
-    def abort(self) -> None:
+    def abort(self, *, reset: bool = False) -> None:
         for task in self._tasks:
             task.cancel()
-        for _, writer in (self._client, self._server):
+        for _, writer in self._sides:
+            if reset and not writer.transport.is_closing():
+                _reset_on_close(writer)
             writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: str) -> None:
@@ -167,6 +215,12 @@ class _Link:
         loop = asyncio.get_running_loop()
         last_s = 0.0
         while data := await reader.read(CHUNK):
+            if stream == "upstream":
+                data, answers = self._gate.feed(data)
+                if answers:
+                    self._client[1].write(answers)
+                if not data:
+                    continue
             last_s = max(last_s, loop.time() + self._delay_s(stream))  # A link keeps its order.
             await flight.put((last_s, data))
         await flight.put((last_s, b""))
@@ -180,44 +234,58 @@ class _Link:
             due_s, data = await flight.get()
             if due_s > loop.time():
                 await asyncio.sleep(due_s - loop.time())
-            await self._stall(stream)
+            stalled_s = loop.time()
+            while (stall := self._find(stream, "timeout")) is not None:
+                await asyncio.sleep(0.01)  # Nothing passes while the link is stalled.
+                limit_ms = float(stall.attributes.get("timeout", 0))
+                if limit_ms and (loop.time() - stalled_s) * 1000 >= limit_ms:
+                    self.abort()
+                    return
             if not data:
-                slow = self._find(stream, "slow_close")
-                if slow is not None:
-                    await asyncio.sleep(float(slow.attributes.get("delay", 0)) / 1000)
+                await asyncio.sleep(self._number(stream, "slow_close", "delay") / 1000)
                 writer.write_eof()
                 return
             rate = self._find(stream, "bandwidth")
             if rate is not None:
                 await asyncio.sleep(len(data) / 1024 / max(float(rate.attributes.get("rate", 1)), 0.001))
-            writer.write(data)
-            await writer.drain()
+            if not await self._write(writer, data, stream):
+                return
 
-    async def _stall(self, stream: str) -> None:
-        """Let nothing pass while the link is stalled; throw it away when it was for too long."""
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        while (toxic := self._find(stream, "timeout")) is not None:
-            limit_s = float(toxic.attributes.get("timeout", 0)) / 1000
-            if 0 < limit_s <= loop.time() - began_s:
-                self.abort()
-            await asyncio.sleep(0.01)
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes, stream: str) -> bool:
+        """Write in slices where there is a slicer; tell whether the connection goes on."""
+        limit = self._find(stream, "limit_data")
+        if limit is not None:
+            left = max(int(limit.attributes.get("bytes", 0)) - self._sent[stream], 0)
+            if len(data) >= left:
+                writer.write(data[:left])
+                writer.write_eof()
+                return False
+        self._sent[stream] += len(data)
+        slicer = self._find(stream, "slicer")
+        size = len(data)
+        if slicer is not None:
+            size = max(int(slicer.attributes.get("average_size", size)), 1)
+        for at in range(0, len(data), size):
+            writer.write(data[at : at + size])
+            await writer.drain()
+            if slicer is not None:
+                await asyncio.sleep(float(slicer.attributes.get("delay", 0)) / 1e6)
+        return True
+
+    def _number(self, stream: str, kind: str, attribute: str) -> float:
+        toxic = self._find(stream, kind)
+        return float(toxic.attributes.get(attribute, 0)) if toxic is not None else 0.0
 
     def _find(self, stream: str, kind: str) -> Toxic | None:
         for toxic in self._proxy.toxics.values():
-            if toxic.stream == stream and toxic.type == kind and self._feels(toxic):
+            if toxic.stream == stream and toxic.type == kind and self.is_chosen(toxic):
                 return toxic
         return None
-
-    def _feels(self, toxic: Toxic) -> bool:
-        """Tell whether this connection is one of those affected: decided once for each toxic."""
-        luck = self._luck.setdefault(id(toxic), random.random())  # noqa: S311 - no secret
-        return luck < toxic.toxicity or toxic.toxicity >= 1
 
     def _delay_s(self, stream: str) -> float:
         delay_ms = 0.0
         for toxic in self._proxy.toxics.values():
-            if toxic.stream == stream and toxic.type == "latency" and self._feels(toxic):
+            if toxic.stream == stream and toxic.type == "latency" and self.is_chosen(toxic):
                 jitter = float(toxic.attributes.get("jitter", 0))
                 spread = random.uniform(-jitter, jitter)  # noqa: S311 - jitter is no secret
                 delay_ms += max(float(toxic.attributes.get("latency", 0)) + spread, 0.0)

@@ -17,18 +17,21 @@ class ToxicsApi:
 
     def __init__(self, proxies: dict[str, Proxy]) -> None:
         self._proxies = proxies
+        self._own: set[str] = set()
 
-    async def handle(self, request: Request) -> Reply:
+    async def handle(self, request: Request) -> Reply:  # noqa: C901 - one case a route
         """Answer one request."""
-        known = request.path[:1] != ("proxies",) or request.path[1:2] in ((), *((n,) for n in self._proxies))
-        if not known:
-            names = ", ".join(self._proxies)
-            return 404, {"error": f"no proxy {request.path[1]!r}; there are {names}"}
         match (request.method, *request.path):
             case ("GET", "version"):
                 return 200, {"version": "2.0.0-gameday-lab"}
             case ("GET", "proxies"):
                 return 200, {name: proxy.as_json() for name, proxy in self._proxies.items()}
+            case ("POST", "proxies"):
+                return await self._create(request.json())
+            case (_, "proxies", name, *_) if name not in self._proxies:
+                return 404, {"error": f"no proxy {name!r}; there are {', '.join(self._proxies)}"}
+            case ("DELETE", "proxies", name):
+                return self._delete(name)
             case ("POST", "reset"):
                 return await self._reset()
             case ("GET", "proxies", name):
@@ -50,15 +53,37 @@ class ToxicsApi:
             await proxy.enable()
         return 204, None
 
+    async def _create(self, asked: dict[str, Any]) -> Reply:
+        """Make a proxy. Whatever address is asked for, it listens on loopback alone."""
+        name = str(asked.get("name") or "")
+        if not name:
+            raise LabError("name: a proxy needs one")
+        if name in self._proxies:
+            return 409, {"error": f"proxy {name!r} exists already"}
+        proxy = Proxy(name, _port(asked, "upstream"))
+        proxy.port = _port(asked, "listen") if asked.get("listen") else 0
+        if asked.get("enabled", True):
+            try:
+                await proxy.enable()
+            except OSError as error:
+                raise LabError(f"listen {asked.get('listen')!r}: {error.strerror}") from None
+        self._proxies[name] = proxy
+        self._own.add(name)
+        return 201, proxy.as_json()
+
+    def _delete(self, name: str) -> Reply:
+        if name not in self._own:
+            raise LabError(f"proxy {name!r} is part of the lab and stays")
+        self._own.discard(name)
+        self._proxies.pop(name).cut()
+        return 204, None
+
     async def _change(self, proxy: Proxy, asked: dict[str, Any]) -> Reply:
-        host, _, port = str(asked.get("upstream") or f"127.0.0.1:{proxy.upstream_port}").rpartition(":")
-        if host not in ("127.0.0.1", "localhost") or not port.isdigit() or not 0 < int(port) < 65536:
-            raise LabError(
-                f"upstream {asked['upstream']!r}: expected 127.0.0.1:PORT, the lab stays on loopback"
-            )
-        if (asked.get("listen") or proxy.as_json()["listen"]) != proxy.as_json()["listen"]:
-            raise LabError("listen: the lab's proxies keep their ports")
-        proxy.switch(int(port))
+        if asked.get("upstream"):
+            port = _port(asked, "upstream")
+            if port != proxy.upstream_port and proxy.name not in self._own:
+                raise LabError(f"proxy {proxy.name!r} is part of the lab: its upstream stays")
+            proxy.switch(port)
         if asked.get("enabled") is False:
             proxy.cut()
         elif asked.get("enabled") is True:
@@ -91,3 +116,12 @@ class ToxicsApi:
         if request.method == "POST":
             toxic.attributes |= request.json().get("attributes") or {}
         return 200, toxic.as_json()
+
+
+def _port(asked: dict[str, Any], key: str) -> int:
+    """Return the port of an address; the lab leads to loopback, and nowhere else."""
+    host, _, port = str(asked.get(key) or "").rpartition(":")
+    allowed = ("127.0.0.1", "localhost") if key == "upstream" else ("", "0.0.0.0", "127.0.0.1", "localhost")  # noqa: S104
+    if host not in allowed or not port.isdigit() or int(port) > 65535:
+        raise LabError(f"{key} {asked.get(key)!r}: expected 127.0.0.1:PORT")
+    return int(port)

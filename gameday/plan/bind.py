@@ -22,14 +22,17 @@ _LATER = {"run"}
 
 
 def needed(plan: Plan) -> tuple[str, ...]:
-    """Return the names of all values that the plan asks for, sorted."""
+    """Return the names of all values that the plan asks for, sorted.
+
+    What only an undo by hand names is not needed: words for a person never keep a drill from starting.
+    """
     found: set[str] = set()
 
     def note(text: str, _as_json: bool) -> str:
         found.update(_VALUE.findall(text))
         return text
 
-    _walk(plan, note)
+    _walk(replace(plan, steps=tuple(replace(step, manual_command="") for step in plan.steps)), note)
     return tuple(sorted(found - _LATER))
 
 
@@ -48,8 +51,8 @@ def bind(plan: Plan, values: Mapping[str, str]) -> Plan:
 
     def fill(text: str, as_json: bool) -> str:
         def value(match: re.Match[str]) -> str:
-            if match[1] in _LATER:
-                return match[0]
+            if match[1] not in values:
+                return match[0]  # Known later, or named in an undo by hand alone.
             return json.dumps(values[match[1]])[1:-1] if as_json else values[match[1]]
 
         return _VALUE.sub(value, text)

@@ -1,23 +1,58 @@
-"""What gameday knows of its own actions: how each is undone, read back, and what it survives.
+"""What gameday knows of its own actions: how each is undone, read back, by hand too, what it survives.
 
 Data only. A plan may always say otherwise; for an action that does not stand here it must.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-_POSTGRES = "gameday.actions.postgres"
-_NETWORK = "gameday.actions.network"
-_LAB = "gameday.actions.lab"
+from gameday.plan.model import NS, Activity
+
+_A = "gameday.actions"
 _WATCHED = (
     "Runner killed: the watchdog undoes it within seconds. Host lost: it stays until `gameday recover`."
 )
+_WORKER = (
+    "Runner killed: the watchdog undoes it within seconds; watchdog killed too: it ends by itself "
+    "after its ttl. Host lost: it is lost with it."
+)
+_TIMER = (
+    "Runner killed: the watchdog undoes it within seconds; watchdog killed too: a timer beside it "
+    "takes it back after its ttl. Host lost: the kernel forgets it."
+)
+_FILE = (
+    "Runner killed: the watchdog undoes it within seconds; watchdog killed too: a timer beside it "
+    "takes it back after its ttl. Host lost: the line stays in the file until it is undone by hand."
+)
+_PROXY = (
+    "Runner killed: the watchdog undoes it within seconds. Host lost: it stays in the proxy, until "
+    "`gameday recover` or the proxy's own end."
+)
+_BY_SUPERVISOR = (
+    "Runner killed: the watchdog starts it again. Host lost: it stays down until somebody starts it."
+)
+_TOKEN = '$(grep -oP \'"token": "\\K[^"]+\' ${lab.state_file})'  # noqa: S105 - a command that reads it
+_LAB_POST = f'curl -fsS -H "Authorization: Bearer {_TOKEN}" ${{lab.control}}'
+_PKILL = "pkill -KILL -f 'gameday-fault {name}$'"
+_LAB_FILE = " lab.state_file=${lab.state_file}"
+NATIVE_SPARE_S = 2
+TTL = "ttl_s"
 
 
 @dataclass(frozen=True, slots=True)
 class Inverse:
-    """How one action is undone and read back. `keep` names the arguments that both get."""
+    """How one action is undone and read back.
+
+    `keep` names the arguments that both get, `undo_keep` those that the undo alone gets. `manual` is
+    the command by which a person undoes it. With `has_ttl` the fault ends by itself: its action takes
+    the seconds as `ttl_s`. `by_steps`: fail-over steps and changes owe the undo without saying so.
+    """
 
     undo: str
     in_place: str
@@ -25,35 +60,297 @@ class Inverse:
     target: str
     survives: str = _WATCHED
     defaults: tuple[tuple[str, str], ...] = ()
+    manual: str = ""
+    undo_keep: tuple[str, ...] = ()
+    has_ttl: bool = False
+    by_steps: bool = False
 
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What follows from an action and its arguments."""
+
+    undo: str
+    undo_with: dict[str, Any]
+    in_place: str
+    in_place_with: dict[str, Any]
+    target: str
+    survives: str
+    manual: str
+
+
+def _node(undo: str, in_place: str, *, by_steps: bool = False) -> Inverse:
+    manual = f"{_LAB_POST}/nodes/{{node}}/{undo} -d '{{}}'"
+    name = f"{_A}.postgres."
+    return Inverse(name + undo, name + in_place, ("node",), "node:{node}", manual=manual, by_steps=by_steps)
+
+
+def _toxic(name: str = "") -> Inverse:
+    return Inverse(
+        f"{_A}.network.remove_toxic",
+        f"{_A}.network.has_toxic",
+        ("proxy", "name", "api"),
+        "proxy:{proxy}",
+        _PROXY,
+        defaults=(("name", name),) if name else (),
+        manual="curl -fsS -X DELETE {api}/proxies/{proxy}/toxics/{name}",
+    )
+
+
+def _worker(module: str, undo: str, in_place: str, name: str, target: str) -> Inverse:
+    """A fault that is a process: killing what carries its name undoes it."""
+    return Inverse(
+        f"{_A}.{module}.{undo}",
+        f"{_A}.{module}.{in_place}",
+        ("name",),
+        target,
+        _WORKER,
+        defaults=(("name", name),),
+        manual=_PKILL,
+        has_ttl=True,
+    )
+
+
+def _pressure(name: str, target: str) -> Inverse:
+    return _worker("pressure", "end", "in_place", f"gameday-{name}", target)
+
+
+def _limit(name: str) -> Inverse:
+    return Inverse(
+        f"{_A}.limits.lift",
+        f"{_A}.limits.is_limited",
+        ("name",),
+        "cgroup:{group}",
+        _TIMER,
+        defaults=(("name", name),),
+        manual="python -m gameday.actions limits.lift name={name}",
+        has_ttl=True,
+    )
+
+
+_SHAPE = Inverse(
+    f"{_A}.kernelnet.unshape",
+    f"{_A}.kernelnet.is_shaped",
+    ("device", "namespace"),
+    "device:{device}",
+    _TIMER,
+    defaults=(("namespace", ""),),
+    manual="python -m gameday.actions kernelnet.unshape device={device} namespace={namespace}",
+    has_ttl=True,
+)
 
 INVERSES: dict[str, Inverse] = {
-    f"{_POSTGRES}.kill": Inverse(f"{_POSTGRES}.start", f"{_POSTGRES}.is_down", ("node",), "node:{node}"),
-    f"{_POSTGRES}.stop": Inverse(f"{_POSTGRES}.start", f"{_POSTGRES}.is_down", ("node",), "node:{node}"),
-    f"{_POSTGRES}.fence": Inverse(f"{_POSTGRES}.unfence", f"{_POSTGRES}.is_fenced", ("node",), "node:{node}"),
-    f"{_NETWORK}.cut": Inverse(f"{_NETWORK}.restore", f"{_NETWORK}.is_cut", ("proxy",), "proxy:{proxy}"),
-    f"{_NETWORK}.add_latency": Inverse(
-        f"{_NETWORK}.remove_toxic",
-        f"{_NETWORK}.has_toxic",
-        ("proxy", "name"),
+    f"{_A}.postgres.kill": _node("start", "is_down"),
+    f"{_A}.postgres.stop": _node("start", "is_down"),
+    f"{_A}.postgres.fence": _node("unfence", "is_fenced", by_steps=True),
+    f"{_A}.postgres.exhaust_connections": _worker(
+        "postgres", "free_connections", "is_exhausted", "gameday-pg-connections", "node:{node}"
+    ),
+    f"{_A}.postgres.lock_table": replace(
+        _worker("postgres", "unlock_table", "is_locked", "gameday-pg-lock", "node:{node}"),
+        keep=("name", "node", "dsn_env"),
+    ),
+    f"{_A}.postgres.pause_replay": Inverse(
+        f"{_A}.postgres.resume_replay",
+        f"{_A}.postgres.is_replay_paused",
+        ("node", "dsn_env"),
+        "node:{node}",
+        manual="python -m gameday.actions postgres.resume_replay node={node} dsn_env={dsn_env}" + _LAB_FILE,
+        defaults=(("dsn_env", ""),),
+    ),
+    f"{_A}.network.cut": Inverse(
+        f"{_A}.network.restore",
+        f"{_A}.network.is_cut",
+        ("proxy", "api"),
         "proxy:{proxy}",
-        defaults=(("name", "gameday-latency"),),
+        _PROXY,
+        manual="curl -fsS {api}/proxies/{proxy} -d '{\"enabled\": true}'",
     ),
-    f"{_NETWORK}.add_stall": Inverse(
-        f"{_NETWORK}.remove_toxic",
-        f"{_NETWORK}.has_toxic",
-        ("proxy", "name"),
-        "proxy:{proxy}",
-        defaults=(("name", "gameday-stall"),),
+    f"{_A}.network.partition": Inverse(
+        f"{_A}.network.heal",
+        f"{_A}.network.is_partitioned",
+        ("proxies", "api"),
+        "proxy:{proxies}",
+        _PROXY,
+        manual="for p in {proxies}; do curl -fsS {api}/proxies/$p -d '{\"enabled\": true}'; done",
     ),
-    f"{_NETWORK}.add_toxic": Inverse(
-        f"{_NETWORK}.remove_toxic", f"{_NETWORK}.has_toxic", ("proxy", "name"), "proxy:{proxy}"
-    ),
-    f"{_LAB}.set_replication": Inverse(
-        f"{_LAB}.set_replication",
-        f"{_LAB}.is_synchronous",
+    f"{_A}.network.add_latency": _toxic("gameday-latency"),
+    f"{_A}.network.add_stall": _toxic("gameday-stall"),
+    f"{_A}.network.limit_bandwidth": _toxic("gameday-bandwidth"),
+    f"{_A}.network.reset_connections": _toxic("gameday-reset"),
+    f"{_A}.network.lose_connections": _toxic("gameday-loss"),
+    f"{_A}.network.fail_requests": _toxic("gameday-http-error"),
+    f"{_A}.network.add_toxic": _toxic(),
+    f"{_A}.lab.set_replication": Inverse(
+        f"{_A}.lab.set_replication",
+        f"{_A}.lab.is_synchronous",
         (),
         "lab:replication",
         defaults=(("mode", "async"),),
+        manual=f'{_LAB_POST}/replication -d \'{{"mode": "async"}}\'',
+        by_steps=True,
+    ),
+    f"{_A}.process.kill": Inverse(
+        f"{_A}.process.start",
+        f"{_A}.process.is_gone",
+        ("match",),
+        "process:{match}",
+        _BY_SUPERVISOR,
+        undo_keep=("start", "cwd"),
+        manual="cd {cwd} && {start}",
+        defaults=(("cwd", "/"),),
+    ),
+    f"{_A}.process.restart": Inverse(
+        f"{_A}.process.start",
+        f"{_A}.process.is_gone",
+        ("match",),
+        "process:{match}",
+        _BY_SUPERVISOR,
+        undo_keep=("start", "cwd"),
+        manual="cd {cwd} && {start}",
+        defaults=(("cwd", "/"),),
+        by_steps=True,
+    ),
+    f"{_A}.process.stop": Inverse(
+        f"{_A}.process.resume",
+        f"{_A}.process.is_stopped",
+        ("match",),
+        "process:{match}",
+        _TIMER,
+        undo_keep=("name",),
+        manual="pkill -CONT -f {match}",
+        defaults=(("name", "gameday-stop"),),
+        has_ttl=True,
+    ),
+    f"{_A}.pressure.cpu": _pressure("cpu", "machine:cpu"),
+    f"{_A}.pressure.memory": _pressure("memory", "machine:memory"),
+    f"{_A}.pressure.disk_fill": _pressure("disk-fill", "folder:{folder}"),
+    f"{_A}.pressure.slow_disk": _pressure("slow-disk", "folder:{folder}"),
+    f"{_A}.pressure.ports": _pressure("ports", "machine:ports"),
+    f"{_A}.pressure.connections": _pressure("connections", "server:{host}:{port}"),
+    f"{_A}.pressure.file_descriptors": Inverse(
+        f"{_A}.pressure.restore_descriptors",
+        f"{_A}.pressure.is_short_of_descriptors",
+        ("name",),
+        "process:{match}",
+        _TIMER,
+        defaults=(("name", "gameday-descriptors"),),
+        manual="python -m gameday.actions pressure.restore_descriptors name={name}",
+        has_ttl=True,
+    ),
+    f"{_A}.limits.cpu": _limit("gameday-cpu-limit"),
+    f"{_A}.limits.disk": _limit("gameday-disk-limit"),
+    f"{_A}.kernelnet.shape": _SHAPE,
+    f"{_A}.kernelnet.rate": _SHAPE,
+    f"{_A}.kernelnet.drop": Inverse(
+        f"{_A}.kernelnet.remove_rules",
+        f"{_A}.kernelnet.has_rules",
+        ("name", "namespace"),
+        "network:{address}:{port}",
+        _TIMER,
+        defaults=(("name", "gameday-drop"), ("namespace", "")),
+        manual="python -m gameday.actions kernelnet.remove_rules name={name} namespace={namespace}",
+        has_ttl=True,
+    ),
+    f"{_A}.dns.answer_wrongly": Inverse(
+        f"{_A}.dns.restore_answers",
+        f"{_A}.dns.answers_wrongly",
+        ("hosts_file", "name"),
+        "file:{hosts_file}",
+        _FILE,
+        undo_keep=("pid_file",),
+        defaults=(("name", "gameday-dns"), ("pid_file", "")),
+        manual="python -m gameday.actions dns.restore_answers hosts_file={hosts_file} pid_file={pid_file} "
+        "name={name}",
+        has_ttl=True,
+    ),
+    f"{_A}.clock.start": _worker("clock", "end", "in_place", "gameday-clock", "process:{name}"),
+    f"{_A}.clock.skew": Inverse(
+        f"{_A}.clock.unskew",
+        f"{_A}.clock.is_skewed",
+        ("file",),
+        "file:{file}",
+        _FILE,
+        undo_keep=("name",),
+        defaults=(("name", "gameday-clock-skew"),),
+        manual="echo +0 > {file}",
+        has_ttl=True,
     ),
 }
+
+
+def action_of(activity: Activity) -> tuple[str, dict[str, Any]]:
+    """Return the dotted name of a Python activity's function, and its arguments."""
+    given = json.loads(activity.provider)
+    return f"{given.get('module')}.{given.get('func')}", dict(given.get("arguments") or {})
+
+
+def has_native_ttl(activity: Activity) -> bool:
+    """Tell whether a fault ends by itself, whoever is dead by then."""
+    inverse = INVERSES.get(action_of(activity)[0])
+    return inverse is not None and inverse.has_ttl
+
+
+def with_ttl(activity: Activity, ttl_ns: int | None) -> Activity:
+    """Return the action with the plan's ttl handed to it, where it can end by itself.
+
+    The engine's own timer comes first, by two seconds: an undo that is recorded is better than one
+    that just happens.
+    """
+    _, arguments = action_of(activity)
+    if ttl_ns is None or TTL in arguments or not has_native_ttl(activity):
+        return activity
+    given = json.loads(activity.provider)
+    given["arguments"] = arguments | {TTL: -(-ttl_ns // NS) + NATIVE_SPARE_S}
+    text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return replace(activity, provider=text)
+
+
+def derive(activity: Activity, *, by_step: bool = False) -> Derived | None:
+    """Return the undo, read-back and words that follow from an action; None when nothing is known.
+
+    Args:
+        activity: The action, with its arguments.
+        by_step: It is a fail-over step or a change that names no undo: only some owe one then.
+    """
+    action, arguments = action_of(activity)
+    inverse = INVERSES.get(action)
+    if inverse is None or (by_step and not inverse.by_steps):
+        return None
+    values = {**dict(inverse.defaults), **arguments}
+    kept = {key: values[key] for key in inverse.keep if key in values}
+    alone = {key: values[key] for key in inverse.undo_keep if key in values}
+    named = {*inverse.keep, *inverse.undo_keep}
+    fixed = {key: value for key, value in inverse.defaults if key not in named}
+    return Derived(
+        undo=inverse.undo,
+        undo_with={**kept, **alone, **fixed},
+        in_place=inverse.in_place,
+        in_place_with=kept,
+        target=_fill(inverse.target, values, quote=False),
+        survives=inverse.survives,
+        manual=_manual(inverse, values),
+    )
+
+
+def _manual(inverse: Inverse, values: Mapping[str, Any]) -> str:
+    if "{start}" in inverse.manual and not values.get("start"):
+        return _fill("start again what matches {match}", values, quote=True)
+    template = inverse.manual.replace(_LAB_FILE, "") if values.get("dsn_env") else inverse.manual
+    return _fill(template, {"api": "${lab.toxiproxy}", **values}, quote=True)
+
+
+def _fill(template: str, values: Mapping[str, Any], *, quote: bool) -> str:
+    """Return the template with its values filled in, `quote`d for a shell where they need it."""
+
+    def text(match: re.Match[str]) -> str:
+        value = values.get(match[1], "" if quote else "any")
+        if isinstance(value, list | tuple):
+            return shlex.join(map(str, value)) if quote else ",".join(map(str, value))
+        return _quoted(str(value)) if quote else str(value)
+
+    return re.sub(r"\{(\w+)\}", text, template)
+
+
+def _quoted(text: str) -> str:
+    return text if not text or "${" in text else shlex.quote(text)

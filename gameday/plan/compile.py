@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.errors import PlanError, Problem
-from gameday.plan.catalogue import INVERSES
+from gameday.plan.catalogue import derive, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
 from gameday.plan.model import (
@@ -210,7 +210,7 @@ class Compiler:
         )  # fmt: skip
 
     def _fault(self, item: FaultIn, where: Where) -> Step:
-        do, undo, in_place, target, survives = self._trio(item, where, item.fault)
+        do, undo, in_place, target, survives, manual = self._trio(item, where, item.fault)
         if undo is None:
             self.at.complain(
                 where, f"fault {item.fault!r} has no `undo`, and none can be derived from its action"
@@ -223,12 +223,12 @@ class Compiler:
         return self._bare(
             item.fault, StepKind.FAULT, item.timeout, do=do, undo=undo, in_place=in_place, target=target,
             ttl_ns=item.ttl, for_ns=item.lasting, undo_deadline_ns=item.undo_timeout, grace_ns=item.grace,
-            survives=item.survives or survives,
+            survives=item.survives or survives, manual_command=manual,
         )  # fmt: skip
 
     def _failover(self, item: FailoverIn, where: Where) -> Step:
         name = item.failover or item.change or ""
-        do, undo, in_place, target, survives = self._trio(item, where, name)
+        do, undo, in_place, target, survives, manual = self._trio(item, where, name)
         kind = StepKind.CHANGE if item.change else StepKind.FAILOVER
         if item.supersedes and undo is None:
             self.at.complain(where, f"step {name!r} supersedes an undo, so it needs an `undo` of its own")
@@ -241,6 +241,7 @@ class Compiler:
             undo_deadline_ns=item.undo_timeout, grace_ns=item.grace, segment=_segment(item),
             point_of_no_return=item.point_of_no_return, supersedes=tuple(item.supersedes),
             complete=item.complete, returns_home=item.returns_home, survives=survives,
+            manual_command=manual,
         )  # fmt: skip
 
     def _load_step(self, item: LoadStepIn, where: Where) -> Step:
@@ -253,33 +254,28 @@ class Compiler:
 
     def _trio(
         self, item: FaultIn | FailoverIn, where: Where, name: str
-    ) -> tuple[Activity, Activity | None, Activity | None, str, str]:
-        """Return action, undo, read-back, target and what it survives; derived where not given."""
+    ) -> tuple[Activity, Activity | None, Activity | None, str, str, str]:
+        """Return action, undo, read-back, target, what it survives, undo by hand; derived where not given."""
         do = self._activity(item.do, (*where, "do"), name, item.timeout)
-        given = json.loads(do.provider)
-        arguments = given.get("arguments") or {}
-        inverse = INVERSES.get(f"{given.get('module')}.{given.get('func')}")
+        do = with_ttl(do, getattr(item, "ttl", None))
         undo = in_place = None
-        target, survives = "", ""
-        if inverse is not None and (
-            item.undo is not None or isinstance(item, FaultIn) or _reverses(inverse.undo)
-        ):
-            values = {**dict(inverse.defaults), **arguments}
-            kept = {key: values[key] for key in inverse.keep if key in values}
-            fixed = {key: value for key, value in inverse.defaults if key not in inverse.keep}
-            undo = self._python(inverse.undo, {**kept, **fixed}, f"undo of {name}", item.undo_timeout)
-            in_place = self._python(inverse.in_place, kept, f"read-back of {name}", item.undo_timeout)
-            target = _fill(inverse.target, values)
-            survives = inverse.survives
+        target, survives, manual = "", "", ""
+        derived = derive(do, by_step=item.undo is None and not isinstance(item, FaultIn))
+        if derived is not None:
+            undo = self._python(derived.undo, derived.undo_with, f"undo of {name}", item.undo_timeout)
+            read = derived.in_place
+            in_place = self._python(read, derived.in_place_with, f"read-back of {name}", item.undo_timeout)
+            target, survives, manual = derived.target, derived.survives, derived.manual
         if isinstance(item, FaultIn) and target and item.target not in (None, target):
             said = f"{item.target!r}: this action touches {target!r}, and nothing else may be said of it"
             self.at.complain((*where, "target"), said)
         if item.undo is not None:
             undo = self._activity(item.undo, (*where, "undo"), f"undo of {name}", item.undo_timeout)
+            manual = ""
         if item.in_place is not None:
             place = (*where, "in_place")
             in_place = self._activity(item.in_place, place, f"read-back of {name}", item.undo_timeout)
-        return do, undo, in_place, item.target or target, survives
+        return do, undo, in_place, item.target or target, survives, manual
 
     def _activity(self, item: ActivityIn, where: Where, name: str, timeout_ns: int) -> Activity:
         if (item.action is None) == (item.provider is None):
@@ -299,15 +295,6 @@ class Compiler:
         module, _, func = action.rpartition(".")
         provider = {"type": "python", "module": module, "func": func, "arguments": arguments}
         return Activity(name, _json(provider), timeout_ns)
-
-
-def _reverses(undo: str) -> bool:
-    """Only these may be owed by a fail-over step without its plan saying so."""
-    return undo.endswith((".unfence", ".set_replication"))
-
-
-def _fill(template: str, values: dict[str, Any]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], "?")), template)
 
 
 def _json(value: Any) -> str:

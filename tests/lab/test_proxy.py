@@ -42,7 +42,11 @@ def with_proxy(test):
 
 
 async def round_trip(proxy, wait_s=10.0):
-    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    return await round_trip_to(proxy.port, wait_s)
+
+
+async def round_trip_to(port, wait_s=10.0):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     writer.write(b"hello")
@@ -126,11 +130,15 @@ def test_the_api_switches_the_upstream_on_loopback_only():
 
         second = await asyncio.start_server(other, "127.0.0.1", 0)
         port = second.sockets[0].getsockname()[1]
-        assert (await ask("POST", "/proxies/users", upstream=f"127.0.0.1:{port}"))[0] == 200
-        assert (await round_trip(proxy))[0] == b"other"
-        for wrong in ({"upstream": "192.0.2.1:80"}, {"upstream": "127.0.0.1:x"}, {"listen": "0.0.0.0:80"}):
+        _, mine = await ask("POST", "/proxies", name="mine", upstream=f"127.0.0.1:{proxy.upstream_port}")
+        assert (await ask("POST", "/proxies/mine", upstream=f"127.0.0.1:{port}"))[0] == 200
+        assert (await round_trip_to(int(mine["listen"].rpartition(":")[2])))[0] == b"other"
+        for wrong in ({"upstream": "192.0.2.1:80"}, {"upstream": "127.0.0.1:x"}):
             with pytest.raises(LabError):
-                await ask("POST", "/proxies/users", **wrong)
+                await ask("POST", "/proxies/mine", **wrong)
+        with pytest.raises(LabError, match="part of the lab"):  # The lab must know where its users go.
+            await ask("POST", "/proxies/users", upstream=f"127.0.0.1:{port}")
+        assert (await ask("DELETE", "/proxies/mine"))[0] == 204
         assert (await ask("GET", "/proxies/none"))[0] == 404
         assert (await ask("GET", "/proxies/users/toxics/none"))[0] == 404
         second.close()

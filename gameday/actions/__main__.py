@@ -1,0 +1,48 @@
+"""Carry out one function of these actions by hand: what a stuck undo tells a person to type.
+
+    python -m gameday.actions limits.lift name=gameday-cpu-limit
+
+A key with a dot in it, such as `lab.state_file`, goes into the configuration. Exit 0 when it was
+done, 1 when it failed, 2 when there is no such function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+
+from gameday.actions.http import ActionError
+
+USAGE = "usage: python -m gameday.actions MODULE.FUNCTION [KEY=VALUE]…\n"
+
+
+def main(words: list[str]) -> int:
+    """Carry it out and return the exit code."""
+    module, _, name = (words[0] if words else "").rpartition(".")
+    try:
+        found = importlib.import_module(f"gameday.actions.{module}") if module.isidentifier() else None
+    except ImportError:
+        found = None
+    function = getattr(found, name, None) if found and name in getattr(found, "__all__", ()) else None
+    if function is None or any("=" not in word for word in words[1:]):
+        sys.stderr.write(USAGE)
+        return 2
+    given = dict(word.split("=", 1) for word in words[1:])
+    configuration = {key: value for key, value in given.items() if "." in key}
+    arguments: dict[str, object] = {key: value for key, value in given.items() if "." not in key}
+    if "configuration" in inspect.signature(function).parameters:
+        arguments["configuration"] = configuration
+    try:
+        inspect.signature(function).bind(**arguments)
+        answer = function(**arguments)
+    except (ActionError, TypeError) as error:
+        sys.stderr.write(f"{words[0]}: {error}\n")
+        return 1
+    if answer is not None:
+        sys.stdout.write(f"{answer}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
