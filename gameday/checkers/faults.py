@@ -55,7 +55,7 @@ def _owed(view: View) -> set[str]:
     by_target: dict[str, list[str]] = {}
     for step in view.plan.steps:
         injected = step.kind is not StepKind.FAULT or any(i.step.id == step.id for i in view.injections)
-        if step.undo is None or step.id not in view.started or not injected:
+        if not step.owes_undo or step.id not in view.started or not injected:
             continue
         if step.supersedes:
             for target in step.supersedes:
@@ -81,7 +81,11 @@ def check_halt(view: View) -> tuple[Finding, ...]:
         return ()
     at_ns, seq, halted = view.halted
     verdict = Verdict.FAIL
-    if view.is_interrupted or view.lost or halted.by in ("baseline", "history", "load", "watchdog"):
+    if (
+        view.is_interrupted
+        or view.lost
+        or halted.by in ("baseline", "history", "load", "watchdog", "approval")
+    ):
         verdict = Verdict.UNKNOWN
     gone_ns = max((e.read_back_ns or at for at, _, e in view.undo_ends if e.undone), default=None)
     numbers: list[tuple[str, int | str | None]] = [("halted_at_ns", at_ns)]

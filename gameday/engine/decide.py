@@ -13,6 +13,7 @@ A command is applied to the state as soon as it is decided, so one event may lea
 
 from __future__ import annotations
 
+from gameday.engine import gates
 from gameday.engine.apply import apply
 from gameday.engine.limits import breach, held_for
 from gameday.engine.state import Running, State, Undoing
@@ -57,7 +58,7 @@ def step(state: State, at_ns: int, event: Event | None) -> tuple[State, tuple[De
 def _next(state: State) -> tuple[Decision, ...]:
     if state.is_over:
         return ()
-    for rule in (_give_up, _halt, _kill_running, _complete, undos_due, _settle_steps, _advance):
+    for rule in (_give_up, gates.settle, _halt, _kill_running, _complete, undos_due, _settle_steps, _advance):
         commands = rule(state)
         if commands:
             return tuple(commands)
@@ -82,6 +83,8 @@ def _give_up(state: State) -> tuple[Decision, ...]:
 
 
 def _late_step(state: State, running: Running) -> Decision | None:
+    if state.step(running.step).kind is StepKind.MANUAL:
+        return gates.late_step(state, running)
     if state.step(running.step).kind not in _ACTING:
         return None
     if running.killed_ns is not None:
@@ -94,6 +97,8 @@ def _late_step(state: State, running: Running) -> Decision | None:
 
 
 def _late_undo(state: State, undo: Undoing) -> Decision | None:
+    if state.step(undo.step).undo_by_hand:
+        return gates.late_undo(state, undo)
     if undo.killed_ns is not None:
         if state.now_ns - undo.killed_ns < DEATH_WAIT_NS:
             return None
@@ -116,6 +121,8 @@ def _halt(state: State) -> tuple[Decision, ...]:
 def _reason(state: State) -> Decision | None:
     if state.halt_asked is not None:
         return state.halt_asked
+    if (refusal := gates.refusal(state)) is not None:
+        return refusal
     if state.load_lost and state.phase in (Phase.BASELINE, Phase.RUNNING):
         return Halted(by="load", reason=state.load_lost)
     if state.phase is Phase.BASELINE and _waited(state):
@@ -172,7 +179,7 @@ def _settle_steps(state: State) -> tuple[Decision, ...]:
     for running in state.running:
         item = state.step(running.step)
         match item.kind:
-            case StepKind.HOLD | StepKind.MANUAL if state.now_ns - running.started_ns >= (item.for_ns or 0):
+            case StepKind.HOLD if state.now_ns - running.started_ns >= (item.for_ns or 0):
                 return (StepEnded(item.id, Effect.HAPPENED),)
             case StepKind.LOAD:
                 return (StepEnded(item.id, Effect.HAPPENED),)
@@ -215,6 +222,8 @@ def _advance(state: State) -> tuple[Decision, ...]:
 
 
 def _begin_baseline(state: State) -> tuple[Decision, ...]:
+    if not gates.is_open(state):
+        return gates.open_start(state)
     loads = tuple(
         LoadAsked(load.name, "start", rate_per_1000s=load.rate_per_1000s, users=load.users)
         for load in state.plan.load
@@ -289,7 +298,8 @@ def _finish(state: State) -> tuple[Decision, ...]:
 
 def _never_ran(state: State) -> bool:
     """A run that was halted before any fault has no recovery to observe."""
-    return not state.ended and not state.stuck
+    gates_only = all(state.step(name).kind is StepKind.APPROVAL for name in state.ended)
+    return gates_only and not state.stuck
 
 
 def _writes(state: State) -> bool:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gameday.history.people import PeopleCommand, PeopleReport
+
 
 class Phase(StrEnum):
     """Where a run stands. Each begins with a `PhaseChanged` of its own."""
@@ -301,6 +303,7 @@ Command = (
     | LedgerAsked
     | PurgeAsked
     | Warned
+    | PeopleCommand
 )
 Report = (
     RunStarted
@@ -314,6 +317,7 @@ Report = (
     | HaltAsked
     | LedgerRead
     | Noted
+    | PeopleReport
     | HostLostReported
     | RunnerLost
     | SyntheticPurged

@@ -28,15 +28,14 @@ from gameday.plan.model import (
     StopCondition,
     Target,
 )
+from gameday.plan.people import approvals, by_people
 from gameday.plan.schema import (
     ABOUT,
-    ActivityIn,
     FailoverIn,
     FaultIn,
     HoldIn,
     LoadIn,
     LoadStepIn,
-    ManualIn,
     ParallelIn,
     PlanIn,
     ProbeIn,
@@ -44,6 +43,8 @@ from gameday.plan.schema import (
     StopConditionIn,
     UndoIn,
 )
+from gameday.plan.schema_people import ApprovalIn, ManualIn
+from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where
 
 SLACK_NS = 1_000_000_000
@@ -105,6 +106,7 @@ class Compiler:
             blast_radius=self._blast_radius(plan),
             steps=tuple(self.steps),
             ledger=self._ledger(plan),
+            approvals=approvals(plan.approvals),
         )
 
     # --- parts -------------------------------------------------------------------------------
@@ -209,9 +211,9 @@ class Compiler:
                 self._add(self._bare(name, StepKind.HOLD, item.hold + SLACK_NS, for_ns=item.hold))
             case LoadStepIn():
                 self._add(self._load_step(item, where))
-            case ManualIn():
-                message = "manual steps cannot be run yet: leave it out, or do it by a `failover:` step"
-                self.at.complain(where, f"step {item.manual!r}: {message}")
+            case ManualIn() | ApprovalIn():
+                name, kind, fields = by_people(item, where, self)
+                self._add(self._bare(name, kind, item.timeout, **fields))
 
     def _inline(self, item: RunbookIn, where: Where) -> None:
         runbook = self.files.runbook(self.at, (*where, "runbook"), item.runbook)

@@ -71,7 +71,7 @@ def _check_steps(plan: Plan, source: Source) -> None:
             if step.for_ns is not None and step.for_ns > step.ttl_ns:
                 source.complain(("steps",), f"fault {step.name!r}: `for` is longer than its `ttl`")
         _check_targets(step, owed, source)
-        if step.undo is not None:
+        if step.owes_undo:
             owed.add(step.target)
     nodes = {
         step.target for step in plan.steps if step.kind is StepKind.FAULT and step.target.startswith("node:")
@@ -93,7 +93,7 @@ def _check_targets(step: Step, owed: set[str], source: Source) -> None:
                 ("steps",),
                 f"step {step.name!r}: nothing before it owes an undo on {target!r}; owed is {there}",
             )
-    if step.undo is not None and not step.target:
+    if step.owes_undo and not step.target:
         source.complain(("steps",), f"step {step.name!r} has an undo, so it needs a `target`, like `node:a`")
 
 

@@ -36,9 +36,11 @@ from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.runner.approvals import Paper, Terms, given_beforehand, keep, needed_event, terms_of
 from gameday.runner.arming import Lease, Resolved, resolve
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ActionHosts, Crew
+from gameday.runner.desk import Desk, Session
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
 from gameday.runner.lever import Lever
@@ -83,12 +85,16 @@ def run_drill(
     """
     Lever(project).check()
     found = resolve(plan, project)
+    terms = terms_of(plan, project)
+    papers = given_beforehand(plan, terms, project, operator)
     lease = Lease(found.plan.target.identity_url)
     lease.take()
     try:
         folder = make_run_folder(project, plan, run_dir)
         write_plan(folder, plan)
-        return _Drill(plan, found, folder, project, operator).run(started)
+        keep(folder, terms, papers)
+        session = Session(plan, terms, folder, found.targets.targets, operator)
+        return _Drill(session, found, project, papers).run(started)
     finally:
         lease.release()
 
@@ -96,17 +102,21 @@ def run_drill(
 class _Drill:
     """One run's processes and threads, made in order and ended in reverse."""
 
-    def __init__(self, plan: Plan, found: Resolved, folder: Path, project: Path, operator: str) -> None:
+    def __init__(self, session: Session, found: Resolved, project: Path, papers: tuple[Paper, ...]) -> None:
         self.plan = found.plan
-        self.sha256 = plan_digest(plan)
+        self.sha256 = plan_digest(session.plan)
         self.found = found
-        self.folder = folder
+        self.folder = folder = session.run_dir
         self.project = project
-        self.operator = operator
+        self.operator = session.operator
+        self.terms: Terms = session.terms
+        self.papers = papers
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
         self.history = HistoryWriter(folder, self.sha256)
         self.lever = Lever(project)
+        self.desk = Desk(self.clock, self.inbox, session)
+        self.loop: Loop | None = None
         self.guard: Guard | None = None
         self.looked_ns = 0
         self.guards_lost = 0
@@ -127,7 +137,7 @@ class _Drill:
                 raise Refused(str(error), todo=error.todo) from error
             state = loop.run()
             outcome = Outcome.HALTED if state.halted is not None else Outcome.COMPLETED
-            return self._end(state, outcome)
+            return self._end(state, Outcome.REFUSED if state.is_refused else outcome)
 
     def _begin(self) -> None:
         self._note(
@@ -173,7 +183,7 @@ class _Drill:
             configuration=self.found.values,
         )
         ledger = self._ledger()
-        control = ControlSocket(self.folder, self.clock, self.inbox)
+        control = ControlSocket(self.folder, self.clock, self.inbox, self.desk)
         stack.callback(control.close)
         probes.start()
         stack.callback(probes.stop, 2.0)
@@ -181,10 +191,14 @@ class _Drill:
             ledger.start()
             stack.callback(ledger.stop)
         crew = Crew(self.plan, clock=self.clock, inbox=self.inbox, hosts=hosts, loads=loads, ledger=ledger)
+        self.inbox.put((self.clock.now_ns(), needed_event(self.terms)))
+        for paper in self.papers:
+            self.inbox.put((self.clock.now_ns(), paper.given))
         self.inbox.put((self.clock.now_ns(), Armed(hosts=sum(1 for _ in hosts))))
-        return Loop(
+        self.loop = Loop(
             begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
         )
+        return self.loop
 
     def _arm_loads(self, stack: ExitStack) -> dict[str, LoadHost]:
         loads = {}
@@ -249,6 +263,8 @@ class _Drill:
     def _between_turns(self) -> None:
         """Beat for the watchdog, and look at the ways of halting that are files."""
         assert self.guard is not None
+        assert self.loop is not None
+        self.desk.state = self.loop.state
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()

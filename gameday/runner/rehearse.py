@@ -13,6 +13,7 @@ from gameday.hosts.inbox import new_inbox
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.plan.model import NS, Plan
+from gameday.runner.approvals import given_beforehand, terms_of
 from gameday.runner.arming import Resolved, resolve
 from gameday.runner.crew import ActionHosts
 from gameday.runner.lever import Lever
@@ -36,9 +37,16 @@ def rehearse(plan: Plan, project: Path) -> Rehearsal:
     """
     Lever(project).check()
     found = resolve(plan, project)
+    terms = terms_of(plan, project)
+    papers = given_beforehand(plan, terms, project, "")
     frozen = found.targets.targets
     count = f"{len(frozen)} of {found.targets.population} targets: {', '.join(frozen) or 'none'}"
     lines = [f"ok    target is {found.targets.environment}; {count}"]
+    lines += [
+        f"ok    approved as {p.given.role} by {p.given.principal}, until {p.given.expires_utc}"
+        for p in papers
+        if p.given.verified
+    ]
     clock, inbox = RunClock(), new_inbox()
     with tempfile.TemporaryDirectory(prefix="gameday-rehearsal-") as name:
         folder = Path(name)
