@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gameday.engine.people import Gate, missing, said_of, with_gate
-from gameday.history.events import Effect, Halted, Phase, StepEnded, StepStarted, UndoEnded
+from gameday.history.events import Effect, Halted, StepEnded, StepStarted, UndoEnded
 from gameday.history.people import (
     ApprovalGiven,
     ApprovalsNeeded,
@@ -68,12 +68,9 @@ def people(state: State, event: PeopleEvent) -> State:
 
 
 def _counts(state: State, event: ApprovalGiven) -> bool:
-    if not event.verified:
-        return False
-    if not event.live:
-        return event.gate == START and state.phase is Phase.ARMING
     gate = state.people.gate(event.gate)
-    return gate is not None and gate.passed is None and state.now_ns < gate.deadline_ns
+    waits = gate is not None and gate.passed is None
+    return event.verified and (waits or not event.live)
 
 
 def _is_awaited(state: State, event: ManualReported) -> bool:

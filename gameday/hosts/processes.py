@@ -58,7 +58,7 @@ def members(leader: int, *markers: str) -> Iterator[int]:
         fields = _stat(pid)
         if not fields or fields[0] == "Z":
             continue
-        if int(fields[3]) == leader or (wanted and not wanted.isdisjoint(_environ(pid))):
+        if (leader > 1 and int(fields[3]) == leader) or (wanted and not wanted.isdisjoint(_environ(pid))):
             yield pid
 
 
