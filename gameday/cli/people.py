@@ -182,6 +182,7 @@ def _show(statement: Statement) -> None:
 def _lines(statement: Statement) -> Iterator[str]:
     subject = statement.subject
     of = f" of {subject.max_of}" if subject.max_of else ""
+    noun = "target" if subject.max_targets == 1 and not of else "targets"
     select = ", ".join(f"{key}={value}" for key, value in subject.select) or "any"
     yield f"{statement.principal} approves as {statement.role}, until {statement.expires_utc}:"
     yield f"  plan         {subject.plan}, digest {subject.plan_sha256}"
@@ -189,7 +190,7 @@ def _lines(statement: Statement) -> Iterator[str]:
         yield f"  policy       digest {subject.policy_sha256}"
     yield f"  environment  {subject.environment}"
     yield (
-        f"  at most      {subject.max_targets}{of} targets ({select}),"
+        f"  at most      {subject.max_targets}{of} {noun} ({select}),"
         f" for at most {as_text(subject.duration_ns)}"
     )
     if subject.run:

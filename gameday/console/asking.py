@@ -21,6 +21,7 @@ def asked(follower: Follower) -> list[Ask]:
     for gate in state.people.gates:
         if gate.passed is None:
             left = missing(gate.needs, state.people.given(gate.gate))
+            left = tuple(need for need in left if need.live) or left
             what = f"{gate_name(follower.plan, gate.gate)} waits for {needs(left)}"
             role = left[0].role if left else "approver"
             found.append(("APPROVE", what, f"gameday approve --as NAME --role {role}", gate.deadline_ns))

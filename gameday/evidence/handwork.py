@@ -5,7 +5,7 @@ from __future__ import annotations
 from gameday.evidence.account import Account
 from gameday.evidence.tables import Cell, Table, figure, row
 from gameday.evidence.words import at, count, limit, name_of, shown, span
-from gameday.history.events import Command, Report, StepStarted, UndoStarted
+from gameday.history.events import Command, Report, StepStarted, UndoEnded, UndoStarted
 from gameday.history.people import (
     ApprovalGiven,
     ApprovalsNeeded,
@@ -24,10 +24,9 @@ DONE = "say `gameday done --note TEXT`, or `gameday failed --note TEXT`"
 def people_words(plan: Plan, event: Command | Report) -> tuple[str, str] | None:
     """Return (topic, words) for an event of people; None for every other."""
     match event:
-        case GateWaiting():
-            role = event.needs[0].role if event.needs else "approver"
-            ask = f"`gameday approve --as NAME --role {role}`"
-            return "APPROVE", f"{gate_name(plan, event.gate)} waits for {needs(event.needs)}: {ask}"
+        case GateWaiting() if wanted := tuple(need for need in event.needs if need.live):
+            ask = f"`gameday approve --as NAME --role {wanted[0].role}`"
+            return "APPROVE", f"{gate_name(plan, event.gate)} waits for {needs(wanted)}: {ask}"
         case GateEnded(passed=True):
             return "approve", f"{gate_name(plan, event.gate)}: {event.reason}"
         case GateEnded():
@@ -49,6 +48,8 @@ def people_words(plan: Plan, event: Command | Report) -> tuple[str, str] | None:
             return "BY HAND", f"{task(step)}{again}; then {DONE}"
         case UndoStarted() if (step := _step(plan, event.step)) is not None and step.undo_by_hand:
             return "BY HAND", f"undo {step.name}: {step.undo_by_hand}; then {DONE}"
+        case UndoEnded(undone=True) if (step := _step(plan, event.step)) is not None and step.undo_by_hand:
+            return "undone", f"{step.name}: by hand, {event.detail}; nothing else reads it back"
         case _:
             return None
 

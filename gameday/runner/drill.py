@@ -84,9 +84,9 @@ def run_drill(
         UsageError: `run_dir` is there already.
     """
     Lever(project).check()
-    found = resolve(plan, project)
     terms = terms_of(plan, project)
     papers = given_beforehand(plan, terms, project, operator)
+    found = resolve(plan, project)
     lease = Lease(found.plan.target.identity_url)
     lease.take()
     try:

@@ -36,9 +36,8 @@ def rehearse(plan: Plan, project: Path) -> Rehearsal:
         Refused: The target is absent or another one, the lever is engaged, or something cannot be armed.
     """
     Lever(project).check()
+    papers = given_beforehand(plan, terms_of(plan, project), project, "")
     found = resolve(plan, project)
-    terms = terms_of(plan, project)
-    papers = given_beforehand(plan, terms, project, "")
     frozen = found.targets.targets
     count = f"{len(frozen)} of {found.targets.population} targets: {', '.join(frozen) or 'none'}"
     lines = [f"ok    target is {found.targets.environment}; {count}"]

@@ -127,6 +127,7 @@ def test_a_gate_that_is_not_opened_halts_and_undoes(how):
     world = PeopleWorld(plan(fault("f", 0), gate("go", 1), fault("g", 2)), behave={("go", "gate"): how}).run()
     assert world.starts() == ["f", "go"] and world.undos() == ["f"]
     assert halted(world).by == "approval" and not world.state.is_refused
+    assert ended(world, "go").effect is Effect.DID_NOT_HAPPEN
 
 
 def test_a_gate_before_any_effect_is_a_refusal_even_after_a_hold():
@@ -161,6 +162,9 @@ def test_nobody_counts_twice_whatever_their_name_or_key():
     needs = (Need("approver", 2, True),)
     ann, same_key = signed("g", "ann"), signed("g", "bob", fingerprint="key of ann")
     assert missing(needs, (ann, ann)) == (Need("approver", 1, True),)
+    assert missing(needs, (ann, signed("g", "ann", fingerprint="her other key"))) == (
+        Need("approver", 1, True),
+    )
     assert missing(needs, (ann, same_key)) == (Need("approver", 1, True),)
     assert missing(needs, (ann, signed("g", "bob", verified=False))) == (Need("approver", 1, True),)
     assert missing(needs, (ann, signed("g", "bob"))) == ()

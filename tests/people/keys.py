@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+from gameday.cli.main import main
 from tests.drills import ROOT
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command said and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class People:
@@ -35,15 +48,28 @@ class People:
             lines.append(f'{name} namespaces="gameday-approval" {kind} {data}\n')
         (self.project / "approvals" / "allowed_signers").write_text("".join(lines))
 
-    def gameday(self, *words: str, env: dict | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "gameday", *words],
-            cwd=self.project,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+    def gameday(self, *words: str, env: dict | None = None) -> Done:
+        """Carry out one command here, or with `env` in a process of its own."""
+        if env is not None:
+            done = subprocess.run(
+                [sys.executable, "-m", "gameday", *words],
+                cwd=self.project,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            return Done(done.returncode, done.stdout, done.stderr)
+        out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+        os.chdir(self.project)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(words)
+        except SystemExit as left:
+            code = int(left.code or 0)
+        finally:
+            os.chdir(before)
+        return Done(code, out.getvalue(), err.getvalue())
 
-    def approve(self, what: str, who: str, *more: str, key: str = "") -> subprocess.CompletedProcess[str]:
+    def approve(self, what: str, who: str, *more: str, key: str = "") -> Done:
         return self.gameday("approve", what, "--as", who, "--key", str(self.key(key or who)), *more)
