@@ -38,19 +38,13 @@ def asked(follower: Follower) -> list[Ask]:
 
 
 def asking(asks: list[Ask], now_ns: int) -> RenderableType:
-    """Return a line for each thing that is asked."""
+    """Return two lines for each thing that is asked: what, and what to type."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
     for topic, what, command, deadline_ns in asks:
         left_ns = max(deadline_ns - now_ns, 0)
         left = limit(left_ns // (60 * NS) * 60 * NS) if left_ns >= 120 * NS else f"{left_ns / NS:.0f} s"
-        table.add_row(
-            Text(topic, style="bold white on blue"),
-            Text(shown(what), style="bold"),
-            Text(command, style="bold cyan"),
-            Text(f"{left} left", style="dim"),
-        )
+        table.add_row(Text(topic, style="bold white on blue"), Text(shown(what), style="bold"))
+        table.add_row("", Text.assemble((command, "bold cyan"), (f"   {left} left", "dim")))
     return table

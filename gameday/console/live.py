@@ -41,7 +41,7 @@ def draw(follower: Follower, now_ns: int, *, height: int, width: int) -> Rendera
     beside = width >= 132
     rows = max(len(state.gauges) + 2, 4) if beside else len(state.gauges) + 2 + 4
     people = asked(follower)
-    taken = 4 + halted + rows + len(people) + (faults + 2 if faults else 0)
+    taken = 4 + halted + rows + 2 * len(people) + (faults + 2 if faults else 0)
     taken += len(plan.stop_conditions) + 1 + 1
     notes = min(NOTES_SHOWN, max(height - taken - 5, 0))
     room = max(height - taken - (notes + 1 if notes else 0) - 1, 3)

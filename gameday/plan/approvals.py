@@ -165,6 +165,39 @@ def unfit(requirement: Requirement, names: tuple[str, ...], parts: tuple[tuple[s
     return ""
 
 
+def can_all_count(
+    requirements: tuple[Requirement, ...],
+    signers: tuple[tuple[str, tuple[str, ...]], ...],
+    parts: tuple[tuple[str, str], ...],
+) -> bool:
+    """Tell whether each signer can stand for one of the people asked for, nobody for two.
+
+    Two approvers out of one team and none of the other are not one of each.
+
+    Args:
+        requirements: What is asked for, at one gate and by one way of signing.
+        signers: Role and names of each who signed.
+        parts: Who has which part in this drill.
+
+    Source: bipartite matching by augmenting paths (Kuhn 1955); there are few of both.
+    """
+    places = [need for need in requirements for _ in range(need.count)]
+    taken: dict[int, int] = {}
+
+    def seat(signer: int, seen: set[int]) -> bool:
+        role, names = signers[signer]
+        for place, need in enumerate(places):
+            if place in seen or need.role != role or unfit(need, names, parts):
+                continue
+            seen.add(place)
+            if place not in taken or seat(taken[place], seen):
+                taken[place] = signer
+                return True
+        return False
+
+    return all(seat(signer, set()) for signer in range(len(signers)))
+
+
 def parse_utc(text: str) -> datetime | None:
     """Return an instant written as `2026-11-24T20:15:00Z` (fractions allowed); None for anything else."""
     try:

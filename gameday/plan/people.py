@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from gameday.plan.approvals import SIGNERS, Approvals, Requirement
-from gameday.plan.model import Activity, Segment, StepKind
+from gameday.plan.model import Activity, Plan, Segment, StepKind
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
 from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where
+from gameday.plan.units import as_text
 
 
 class Maker(Protocol):
@@ -87,3 +88,16 @@ def _check(item: ManualIn, where: Where, maker: Maker) -> None:
         source.complain(where, f"{step} supersedes an undo, so it needs an `undo` of its own")
     if item.point_of_no_return and maker.runbook is None:
         source.complain(where, f"{step}: a point of no return belongs in a runbook")
+
+
+def people_warnings(plan: Plan) -> list[str]:
+    """Return what is allowed but will disappoint: people who are waited for longer than a drill may last."""
+    radius = plan.blast_radius
+    if radius is None:
+        return []
+    return [
+        f"step {step.name}: it waits {as_text(step.deadline_ns)} for people, but the blast radius ends the "
+        f"drill after {as_text(radius.duration_ns)}"
+        for step in plan.steps
+        if step.kind in (StepKind.MANUAL, StepKind.APPROVAL) and step.deadline_ns >= radius.duration_ns
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gameday.plan.model import PPM, Plan, Step, StepKind
+from gameday.plan.people import people_warnings
 from gameday.plan.source import Source
 from gameday.plan.units import as_text
 
@@ -124,10 +125,11 @@ def warnings(plan: Plan) -> tuple[str, ...]:
         never = never or (radius is not None and condition.for_ns >= radius.duration_ns)
         if never:
             found.append(f"stop condition {condition.name} can never trip")
+    found += people_warnings(plan)
     if (
         plan.recovery == "plan"
         and plan.objectives
-        and not any(s.kind is StepKind.FAILOVER for s in plan.steps)
+        and not any(s.kind in (StepKind.FAILOVER, StepKind.MANUAL) for s in plan.steps)
     ):
         found.append("recovery is by the plan, but no step of it fails over")
     return tuple(found)

@@ -29,6 +29,7 @@ from gameday.plan.approvals import (
     Requirement,
     Statement,
     Subject,
+    can_all_count,
     objection,
     parse_statement,
     unfit,
@@ -155,6 +156,12 @@ class Judge:
                 raise NotAuthorised(
                     f"{statement.principal} has signed already, as {before.role}; another person is needed"
                 )
+        known = tuple((a.role, (a.principal,)) for a in self.given if a.live == self.live)
+        asked = tuple(need for need in self.requirements if need.live == self.live)
+        if not can_all_count(asked, (*known, (statement.role, held.names)), self.parts):
+            raise NotAuthorised(
+                f"nobody else is asked for as {statement.role} of whom {statement.principal} is one"
+            )
         approval = ApprovalGiven(
             gate=self.subject.gate,
             principal=statement.principal,

@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gameday.runner.desk import Desk
 
 LINE_MAX = 64 << 10
 CALLERS_MAX = 16
+HEAR_MAX_S = 3.0
 ANSWER_WAIT_S = 25.0  # Longer than every deadline of ssh-keygen behind one answer.
 HALT_FILE = "halt"
 
@@ -83,7 +85,8 @@ class ControlSocket:
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, uid, _ = struct.unpack("3i", credentials)
         data = b""
-        while not data.endswith(b"\n") and len(data) < LINE_MAX:
+        until_s = time.monotonic() + HEAR_MAX_S
+        while not data.endswith(b"\n") and len(data) < LINE_MAX and time.monotonic() < until_s:
             more = peer.recv(LINE_MAX)
             if not more:
                 break

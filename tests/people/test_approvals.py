@@ -213,6 +213,24 @@ def test_two_approvers_are_two_people_with_two_keys(people):
     assert len(given(people)) == 2
 
 
+def test_two_of_one_team_are_not_one_of_each(people):
+    asks(people, "{role: approver, people: [a.chen, b.dee]}, {role: approver, people: [a.chen, s.ec]}")
+    people.allow("a.chen", "b.dee", "s.ec")
+    assert people.approve(PLAN, "a.chen").returncode == 0
+    refused(people, "1 approver must still sign")
+    assert people.approve(PLAN, "b.dee").returncode == 0
+    assert len(given(people)) == 2
+    statement(people).unlink()
+    refused(people, "1 approver must still sign")
+    asks_again = (people.project / PLAN).read_text().replace("[a.chen, s.ec]", "[s.ec]")
+    (people.project / PLAN).write_text(asks_again)
+    assert people.approve(PLAN, "a.chen").returncode == 0
+    assert people.approve(PLAN, "b.dee").returncode == 0
+    refused(people, "nobody else is asked for as approver of whom b.dee is one")
+    assert people.approve(PLAN, "s.ec").returncode == 0
+    assert len(given(people)) == 2
+
+
 def test_roles_and_people_are_as_the_plan_says(people):
     asks(people, "{role: commander, people: [b.dee]}")
     done = people.approve(PLAN, "a.chen", "--role", "approver")
