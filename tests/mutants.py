@@ -236,8 +236,8 @@ MUTANTS = [
     ),
     ("a claim is named as an approval", "gates.py", "return event.verified and (", "return ("),
     ("a claim counts", "people.py", "if not approval.verified or known or", "if known or"),
-    ("one name counts twice", "people.py", "approval.principal in names or ", ""),
-    ("one key counts twice", "people.py", " or approval.fingerprint in keys", ""),
+    ("one name counts twice", "people.py", "name in names or ", ""),
+    ("one key counts twice", "people.py", " or key in keys", ""),
     (
         "any role will do",
         "people.py",

@@ -94,7 +94,7 @@ def _check(
     parts: tuple[tuple[str, str], ...],
 ) -> None:
     """Say at once what the run would say later."""
-    reasons = [unfit(need, names, parts) for need in wanted if need.role == statement.role]
+    reasons = [unfit(need, names, parts) for need in wanted if statement.role in need.roles]
     if not reasons:
         roles = ", ".join(dict.fromkeys(need.role for need in wanted))
         raise NotAuthorised(f"no {statement.role!r} is asked for here, only {roles}")
@@ -124,7 +124,7 @@ def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
 
 def _statement(asked: argparse.Namespace, subject: Subject, roles: list[str]) -> Statement:
     who = asked.who or getpass.getuser()
-    role = asked.role or (roles[0] if roles else "approver")
+    role = asked.role or (roles[0].split("/")[0] if roles else "approver")
     for what, name in (("--as", who), ("--role", role)):
         if not is_principal(name):
             raise UsageError(

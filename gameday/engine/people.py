@@ -48,21 +48,22 @@ NOBODY = People()
 
 
 def missing(needs: Iterable[Need], given: Iterable[ApprovalGiven]) -> tuple[Need, ...]:
-    """Return what is still needed. Nobody counts twice: neither a name nor a key.
+    """Return what is still needed. Nobody counts twice in one way of signing: neither a name nor a key.
 
     Whoever signed first counts; an approval that nobody asked for counts for nothing.
     """
     left = {(need.role, need.live): need.count for need in needs}
-    names: set[str] = set()
-    keys: set[str] = set()
+    names: set[tuple[str, bool]] = set()
+    keys: set[tuple[str, bool]] = set()
     for approval in given:
         what = (approval.role, approval.live)
-        known = approval.principal in names or approval.fingerprint in keys
+        name, key = (approval.principal, approval.live), (approval.fingerprint, approval.live)
+        known = name in names or key in keys
         if not approval.verified or known or not left.get(what):
             continue
         left[what] -= 1
-        names.add(approval.principal)
-        keys.add(approval.fingerprint)
+        names.add(name)
+        keys.add(key)
     return tuple(Need(role, count, live) for (role, live), count in left.items() if count)
 
 

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Protocol
 
 from gameday.canonical import canonical, from_json, to_json
 from gameday.errors import RecordError
@@ -32,11 +34,12 @@ _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """So many different people must approve in this role.
+    """So many different people must approve in this role; `a/b` means each in one of these roles.
 
     `live` asks for a signature over the frozen targets, given while the run waits. `people` limits
     who may do it; empty means everybody in allowed_signers. `apart_from` names the parts in the
-    drill that such a person must not have: `author`, `operator`. Whoever signs twice counts once.
+    drill that such a person must not have: `author`, `operator`. Whoever signs twice in one way counts
+    once; who approved beforehand may sign live as well.
     """
 
     role: str = "approver"
@@ -44,6 +47,45 @@ class Requirement:
     live: bool = False
     people: tuple[str, ...] = ()
     apart_from: tuple[str, ...] = APART_FROM
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of which each person must have one."""
+        return tuple(self.role.split("/"))
+
+
+class Demand(Protocol):
+    """What a policy asks for: so many people of one of these roles; `live`: a second signature too."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Any one of these will do."""
+
+    @property
+    def number(self) -> int:
+        """How many different people."""
+
+    @property
+    def distinct_from_author(self) -> bool:
+        """Whether author and operator are none of them."""
+
+    @property
+    def live(self) -> bool:
+        """Whether they sign over the frozen targets too."""
+
+
+def demanded(demands: Iterable[Demand]) -> tuple[Requirement, ...]:
+    """Return what a policy's demands come to: each beforehand, and those that say so live as well."""
+    return tuple(
+        Requirement(
+            role="/".join(demand.roles),
+            count=demand.number,
+            live=live,
+            apart_from=APART_FROM if demand.distinct_from_author else (),
+        )
+        for demand in demands
+        for live in ((False, True) if demand.live else (False,))
+    )
 
 
 @dataclass(frozen=True, slots=True)

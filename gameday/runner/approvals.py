@@ -26,10 +26,12 @@ from gameday.plan.approvals import (
     NAMESPACE,
     START,
     STATEMENT_MAX,
+    Demand,
     Requirement,
     Statement,
     Subject,
     can_all_count,
+    demanded,
     objection,
     parse_statement,
     unfit,
@@ -67,25 +69,29 @@ class Paper:
     signature: bytes = b""
 
 
-def terms_of(plan: Plan, project: Path, policy: Iterable[Requirement] = ()) -> Terms:
+def terms_of(
+    plan: Plan, project: Path, policy: Iterable[Demand] = (), policy_sha256: str | None = None
+) -> Terms:
     """Return what must be met before `plan` may inject anything.
 
     Args:
         plan: The plan, unbound.
         project: The folder that paths are relative to.
         policy: What the operator's policy asks for beyond the plan.
+        policy_sha256: The digest of that policy; of the project's policy file by default.
 
     Raises:
         NotAuthorised: Approvals are needed, and there is no allowed_signers file.
     """
-    required = (*plan.approvals.before_faults, *policy)
+    required = (*plan.approvals.before_faults, *demanded(policy))
     gates = any(step.kind is StepKind.APPROVAL for step in plan.steps)
     signers = _signers(project, plan.approvals.allowed_signers) if required or gates else b""
-    return Terms(required, signers, plan.approvals.timeout_ns, policy_digest(project))
+    return Terms(required, signers, plan.approvals.timeout_ns, _policy(project, policy_sha256))
 
 
-def policy_digest(project: Path) -> str:
-    """Return the SHA-256 of the project's policy file; empty when it has none."""
+def _policy(project: Path, known: str | None) -> str:
+    if known is not None:
+        return known
     try:
         return _sha256((project / POLICY).read_bytes())
     except FileNotFoundError:
@@ -143,29 +149,17 @@ class Judge:
         against = objection(statement, self.subject, now_utc=utc_text())
         if against:
             raise NotAuthorised(against)
-        mine = [need for need in self.requirements if need.role == statement.role and need.live == self.live]
+        asked = tuple(need for need in self.requirements if need.live == self.live)
+        mine = [need for need in asked if statement.role in need.roles]
         if not mine:
-            roles = ", ".join(dict.fromkeys(n.role for n in self.requirements if n.live == self.live))
+            roles = ", ".join(dict.fromkeys(need.role for need in asked))
             raise NotAuthorised(f"no {statement.role!r} is asked for here, only {roles or 'nobody'}")
         held = verify(data, signature, self.terms.signers, statement.principal, NAMESPACE)
-        reasons = [unfit(need, held.names, self.parts) for need in mine]
-        if all(reasons):
-            raise NotAuthorised(reasons[0])
-        for before in self.given:
-            if before.principal in held.names or before.fingerprint == held.fingerprint:
-                raise NotAuthorised(
-                    f"{statement.principal} has signed already, as {before.role}; another person is needed"
-                )
-        known = tuple((a.role, (a.principal,)) for a in self.given if a.live == self.live)
-        asked = tuple(need for need in self.requirements if need.live == self.live)
-        if not can_all_count(asked, (*known, (statement.role, held.names)), self.parts):
-            raise NotAuthorised(
-                f"nobody else is asked for as {statement.role} of whom {statement.principal} is one"
-            )
+        need = self._place(mine, asked, held.names)
         approval = ApprovalGiven(
             gate=self.subject.gate,
             principal=statement.principal,
-            role=statement.role,
+            role=need.role,
             live=self.live,
             verified=True,
             statement_sha256=_sha256(data),
@@ -177,6 +171,23 @@ class Judge:
         )
         self.given = (*self.given, approval)
         return approval
+
+    def _place(
+        self, mine: list[Requirement], asked: tuple[Requirement, ...], names: tuple[str, ...]
+    ) -> Requirement:
+        """Return the requirement that a person of these names helps to meet."""
+        before = [given for given in self.given if given.live == self.live]
+        again = next((given for given in before if given.principal in names), None)
+        if again is not None:
+            raise NotAuthorised(f"{names[0]} has signed already, as {again.role}; another person is needed")
+        reasons = [unfit(need, names, self.parts) for need in mine]
+        if all(reasons):
+            raise NotAuthorised(reasons[0])
+        known = tuple((given.role, (given.principal,)) for given in before)
+        for need, reason in zip(mine, reasons, strict=True):
+            if not reason and can_all_count(asked, (*known, (need.role, names)), self.parts):
+                return need
+        raise NotAuthorised(f"nobody else is asked for as {mine[0].role} of whom {names[0]} is one")
 
 
 def claimed(statement: Statement, data: bytes, file: str, *, live: bool) -> ApprovalGiven:

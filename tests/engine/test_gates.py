@@ -170,6 +170,14 @@ def test_nobody_counts_twice_whatever_their_name_or_key():
     assert missing(needs, (ann, signed("g", "bob"))) == ()
 
 
+def test_who_approved_beforehand_may_sign_live_as_well_but_not_twice_live():
+    needs = (Need("approver", 1, False), Need("approver", 2, True))
+    given = (signed("g", "ann", live=False), signed("g", "ann"))
+    assert missing(needs, given) == (Need("approver", 1, True),)
+    assert missing(needs, (*given, signed("g", "ann"))) == (Need("approver", 1, True),)
+    assert missing(needs, (*given, signed("g", "bob"))) == ()
+
+
 def test_who_signs_in_a_role_nobody_asked_for_may_still_sign_in_another():
     needs = (Need("boss", 1, True),)
     assert missing(needs, (signed("g", "ann", "clown"), signed("g", "ann", "boss"))) == ()
@@ -286,6 +294,7 @@ def test_a_word_about_a_step_that_does_not_wait_is_no_word():
     world.post(20 * MS, ManualReported("f", "undo", True, "an action's affair"))
     world.run()
     assert halted(world).by == "step" and "call" in halted(world).reason
+    assert world.undos() == ["f"] and not [c for _, c in world.log if isinstance(c, UndoEnded)]
 
 
 def test_manual_steps_fail_over_complete_and_supersede_as_automatic_ones_do():

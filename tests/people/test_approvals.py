@@ -9,10 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from gameday.engine.gates import needs_of
+from gameday.engine.people import missing
 from gameday.errors import NotAuthorised
-from gameday.plan.approvals import parse_statement, statement_bytes
+from gameday.history.people import Need
+from gameday.hosts.sshkeygen import sign
+from gameday.plan.approvals import Statement, parse_statement, statement_bytes
 from gameday.plan.load import load_plan
-from gameday.runner.approvals import given_beforehand, keep, terms_of
+from gameday.runner.approvals import Judge, given_beforehand, keep, parts_of, subject_of, terms_of
 from tests.drills import make_project
 from tests.people.keys import People
 
@@ -229,6 +233,26 @@ def test_two_of_one_team_are_not_one_of_each(people):
     refused(people, "nobody else is asked for as approver of whom b.dee is one")
     assert people.approve(PLAN, "s.ec").returncode == 0
     assert len(given(people)) == 2
+
+
+def test_a_policy_asks_for_one_of_several_roles_and_for_a_second_signature(people):
+    class Asked:
+        roles, number, distinct_from_author, live = ("owner", "commander"), 2, True, True
+
+    plan = load_plan(people.project / PLAN)
+    terms = terms_of(plan, people.project, [Asked()], "00")
+    assert [(n.role, n.count, n.live) for n in terms.before_faults] == [
+        ("owner/commander", 2, False),
+        ("owner/commander", 2, True),
+    ]
+    subject = subject_of(plan, "start", "00")
+    judge = Judge(subject, terms.before_faults, parts_of(plan, "t.ops"), terms, live=False)
+    asks(people, "{role: owner}, {role: commander}")
+    for who, role in (("a.chen", "owner"), ("b.dee", "commander")):
+        data = statement_bytes(Statement(subject, who, role, "2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z"))
+        signature = sign(data, people.key(who), "gameday-approval")
+        assert judge.judge(data, signature, "file").role == "owner/commander"
+    assert missing(needs_of(terms.before_faults), judge.given) == (Need("owner/commander", 2, True),)
 
 
 def test_roles_and_people_are_as_the_plan_says(people):
