@@ -46,7 +46,10 @@ def check_residual(view: View) -> Finding:
         names = ", ".join(_name(view, step) for step in left)
         why = f"not shown to be undone: {names}. Run `gameday recover`, then look at the target."
         return Finding(title, Verdict.FAIL, f"{len(left)} left", "0", "faults", why, events, None, numbers)
+    by_hand = {step.id for step in view.plan.steps if step.undo_by_hand}
+    said = any(event.undone and event.step in by_hand for _, _, event in view.undo_ends)
     why = "each was read back as gone after its undo"
+    why += "; what was undone by hand is gone as people say" if said else ""
     return Finding(title, Verdict.PASS, "0 left", "0", "faults", why, events, None, numbers)
 
 
@@ -55,7 +58,7 @@ def _owed(view: View) -> set[str]:
     by_target: dict[str, list[str]] = {}
     for step in view.plan.steps:
         injected = step.kind is not StepKind.FAULT or any(i.step.id == step.id for i in view.injections)
-        if step.undo is None or step.id not in view.started or not injected:
+        if not step.owes_undo or step.id not in view.started or not injected:
             continue
         if step.supersedes:
             for target in step.supersedes:
@@ -84,7 +87,7 @@ def check_halt(view: View) -> tuple[Finding, ...]:
     if (
         view.is_interrupted
         or view.lost
-        or halted.by in ("baseline", "history", "load", "watchdog", "safety lever", "lease")
+        or halted.by in ("baseline", "history", "load", "watchdog", "safety lever", "lease", "approval")
     ):
         verdict = Verdict.UNKNOWN
     gone_ns = max((e.read_back_ns or at for at, _, e in view.undo_ends if e.undone), default=None)

@@ -239,7 +239,7 @@ def recovered_by(view: View, found: Recovery) -> str:
             return "fault_removed"
     for step in view.plan.steps:
         started = view.started.get(step.id)
-        acts = step.kind is StepKind.FAILOVER and step.segment in ("fail-over", "come-up")
+        acts = step.kind in (StepKind.FAILOVER, StepKind.MANUAL) and step.segment in ("fail-over", "come-up")
         if acts and started is not None and started[0] <= found.recovered.hi_ns:
             return "plan"
     return "system"

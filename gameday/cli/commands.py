@@ -31,6 +31,14 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli.doctor import doctor  # noqa: PLC0415
 
             return doctor(as_json=asked.json)
+        case "approve":
+            from gameday.cli import people  # noqa: PLC0415
+
+            return people.approve(asked)
+        case "done" | "failed":
+            from gameday.cli import people  # noqa: PLC0415
+
+            return people.report(asked)
         case "halt" | "note" | "mark" | "lever":
             return _operate(asked)
         case _:

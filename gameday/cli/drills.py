@@ -23,7 +23,7 @@ from gameday.runner.arming import lab_state_file
 from gameday.runner.conclude import conclude
 from gameday.runner.drill import RunEnd, run_drill
 from gameday.runner.listing import find_run
-from gameday.runner.recover import recover
+from gameday.runner.recover import owed_by_hand, recover
 from gameday.runner.rehearse import rehearse
 
 VIEW_WAIT_S = 3.0
@@ -111,7 +111,10 @@ def _rehearse(plan: Plan, project: Path, policy: Policy) -> int:
 
 
 def _recover(asked: argparse.Namespace) -> int:
-    end = recover(find_run(Path.cwd(), asked.run), asked.runner_is_gone, by=operator(asked))
+    run_dir = find_run(Path.cwd(), asked.run)
+    for line in owed_by_hand(run_dir):
+        print(line, flush=True)
+    end = recover(run_dir, asked.runner_is_gone, by=operator(asked))
     return _tell(end)
 
 

@@ -38,6 +38,8 @@ _POLICY: Argument = (
     ("--policy",),
     {"metavar": "FILE", "help": "the operator's policy (GAMEDAY_POLICY, else policy.yaml)"},
 )
+_NOTE: Argument = (("--note",), {"metavar": "TEXT", "default": "", "help": "what you saw; it is recorded"})
+_STEP: Argument = (("--step",), {"metavar": "STEP", "default": "", "help": "which one, when several wait"})
 _PLAIN: Argument = (("--plain",), {"action": "store_true", "help": "plain lines instead of the live view"})
 
 COMMANDS: dict[str, Text] = {
@@ -89,6 +91,39 @@ COMMANDS: dict[str, Text] = {
             (("--keep-lab",), {"action": "store_true", "help": "leave the lab up afterwards"}),
             _PLAIN,
         ),
+    ),
+    "approve": Text(
+        "sign for a plan, or for the gate at which a run waits, with your SSH key",
+        "gameday approve experiments/primary-loss.yaml --as a.chen",
+        (
+            (("what",), {"metavar": "PLAN|RUN", "nargs": "?", "help": "a plan file, or a run (the latest)"}),
+            (
+                ("--as",),
+                {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},
+            ),
+            (
+                ("--role",),
+                {"metavar": "ROLE", "default": "", "help": "in which role (the first that is needed)"},
+            ),
+            (("--key",), {"metavar": "FILE", "help": "your SSH key (~/.ssh/id_ed25519)"}),
+            (("--expires",), {"metavar": "TIME", "default": "24h", "help": "for how long it holds (24h)"}),
+            (
+                ("--unsigned",),
+                {"action": "store_true", "help": "only claim it: recorded, counts for nothing"},
+            ),
+            (("--write",), {"metavar": "FILE", "help": "write what is to be signed, to sign it elsewhere"}),
+            (("--statement",), {"metavar": "FILE", "help": "hand in FILE and FILE.sig, signed elsewhere"}),
+        ),
+    ),
+    "done": Text(
+        "say that what a running drill asks of you is done",
+        'gameday done --note "traffic is on site B"',
+        (_RUN, _NOTE, _STEP, _BY),
+    ),
+    "failed": Text(
+        "say that what a running drill asks of you cannot be done; it halts",
+        'gameday failed --note "no access to the console"',
+        (_RUN, _NOTE, _STEP, _BY),
     ),
     "halt": Text(
         "halt a running drill, from any terminal; it undoes its faults",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from gameday.plan.approvals import words
 from gameday.plan.limitwords import limit_words
 from gameday.plan.model import Plan, Step, StepKind, StopCondition
 from gameday.plan.permit import Permit, expired
@@ -22,6 +23,7 @@ def plan_words(plan: Plan) -> list[str]:
     lines += [f"{_INDENT}service {plan.service}, {plan.kind}, environment {plan.target.environment}"]
     lines += [f"{_INDENT}digest {plan_digest(plan)}", ""]
     lines += _objectives(plan)
+    lines += _approvals(plan)
     held = as_text(plan.steady_state.baseline_ns)
     lines += ["What happens, in order"]
     lines += [f"{_INDENT}load: {_load(plan)}"]
@@ -71,6 +73,15 @@ def _objectives(plan: Plan) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+def _approvals(plan: Plan) -> list[str]:
+    asked = plan.approvals.before_faults
+    if not asked:
+        return []
+    lines = [f"{_INDENT}{words(need)}" for need in asked]
+    keys = f"{_INDENT}keys: {plan.approvals.allowed_signers}; nobody counts twice; no answer is a no"
+    return ["Who must approve before the first fault", *lines, keys, ""]
+
+
 def _load(plan: Plan) -> str:
     parts = []
     for load in plan.load:
@@ -80,7 +91,14 @@ def _load(plan: Plan) -> str:
 
 
 def _step(step: Step) -> list[str]:
-    mark = {"fault": "FAULT", "failover": "step ", "change": "step ", "undo": "undo "}.get(step.kind, "     ")
+    mark = {
+        "fault": "FAULT",
+        "failover": "step ",
+        "change": "step ",
+        "undo": "undo ",
+        "manual": "hand ",
+        "approval": "GATE ",
+    }.get(step.kind, "     ")
     line = f"{_INDENT}{step.group + 1:>2}. {mark} {step.name}"
     if step.runbook:
         line += f"   ({step.runbook.rpartition('/')[2]})"
@@ -92,7 +110,14 @@ def _step(step: Step) -> list[str]:
         ttl = as_text(step.ttl_ns) if step.ttl_ns else "none"
         lines.append(f"{pad}target {step.target}; lives {ttl} at most; undone by {_undo(step)}, read back")
         lines.append(f"{pad}{step.survives}" if step.survives else f"{pad}what it survives is not stated")
-    elif step.undo is not None:
+    elif step.needs:
+        lines += [f"{pad}waits {as_text(step.deadline_ns)} for {words(need)}" for need in step.needs]
+    elif step.kind is StepKind.MANUAL:
+        how = f": {step.instructions}" if step.instructions else ""
+        lines.append(f"{pad}by {step.who or 'somebody'}, within {as_text(step.deadline_ns)}{how}")
+    if step.undo_by_hand:
+        lines.append(f"{pad}undone by hand: {step.undo_by_hand}")
+    elif step.undo is not None and step.kind is not StepKind.FAULT:
         lines.append(f"{pad}undone by {_undo(step)}, read back")
     return lines
 

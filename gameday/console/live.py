@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from gameday.console.asking import asked, asking
 from gameday.console.follow import Follower
 from gameday.console.gauges import levels, limits, load
 from gameday.engine.state import Owed
@@ -39,11 +40,15 @@ def draw(follower: Follower, now_ns: int, *, height: int, width: int) -> Rendera
     faults = len(_owed(follower)) + len(follower.stuck)
     beside = width >= 132
     rows = max(len(state.gauges) + 2, 4) if beside else len(state.gauges) + 2 + 4
-    taken = 4 + halted + rows + (faults + 2 if faults else 0)
+    people = asked(follower)
+    taken = 4 + halted + rows + 2 * len(people) + (faults + 2 if faults else 0)
     taken += len(plan.stop_conditions) + 1 + 1
     notes = min(NOTES_SHOWN, max(height - taken - 5, 0))
     room = max(height - taken - (notes + 1 if notes else 0) - 1, 3)
-    parts: list[RenderableType] = [_head(follower, now_ns), _steps(follower, now_ns, room)]
+    parts: list[RenderableType] = [_head(follower, now_ns)]
+    if people:
+        parts.append(asking(people, now_ns))
+    parts.append(_steps(follower, now_ns, room))
     if faults:
         parts.append(_faults(follower, now_ns))
     parts.append(_side_by_side(levels(follower, now_ns), load(follower), beside=beside))

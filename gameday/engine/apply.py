@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gameday.engine.gates import forget, people, touched
 from gameday.engine.limits import watch
 from gameday.engine.meters import Meter, begun_meters, emptied_meters, metered_bucket, metered_sample
 from gameday.engine.state import LedgerTask, Owed, Running, State, Undoing
@@ -37,6 +38,7 @@ from gameday.history.events import (
     UndoStarted,
     Warned,
 )
+from gameday.history.people import ApprovalGiven, ApprovalsNeeded, GateEnded, GateWaiting, ManualReported
 from gameday.plan.model import Step, StepKind
 
 LEDGER_DEADLINE_NS = 20_000_000_000
@@ -58,15 +60,15 @@ def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901
         case Armed():
             return replace(state, armed=True)
         case StepStarted():
-            return _step_started(state, event)
+            return _step_started(touched(state, event), event)
         case StepEnded():
-            return _step_ended(state, event)
+            return _step_ended(forget(state, event), event)
         case KillAsked():
             return _kill_asked(state, event)
         case UndoStarted():
             return _undo_started(state, event)
         case UndoEnded():
-            return _undo_ended(state, event)
+            return _undo_ended(forget(state, event), event)
         case HaltAsked():
             asked = Halted(by=event.by, reason=event.reason)
             watching = state.phase is Phase.RECOVERING  # Nothing is left to do but to look on.
@@ -80,6 +82,8 @@ def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901
             return _ledger(state, event)
         case LoadAsked() | LoadReported():
             return _load(state, event)
+        case ApprovalsNeeded() | GateWaiting() | GateEnded() | ApprovalGiven() | ManualReported():
+            return people(state, event)
         case Warned():
             return replace(state, warned=(*state.warned, event.condition))
         case _:
@@ -129,7 +133,7 @@ def _step_started(state: State, event: StepStarted) -> State:
     state = replace(state, running=(*others, running), completing_tried=tried)
     if step.point_of_no_return and step.runbook and step.runbook not in state.past_return:
         state = replace(state, past_return=(*state.past_return, step.runbook))
-    if step.undo is None or any(owed.step == step.id for owed in state.owed):
+    if not step.owes_undo or any(owed.step == step.id for owed in state.owed):
         return state
     return _owe(state, step)
 
@@ -239,7 +243,8 @@ def _undo_ended(state: State, event: UndoEnded) -> State:
         )
     if undo is None:
         return state
-    retry = undo.killed_ns is None and undo.attempts < 3 and state.now_ns < undo.deadline_ns
+    by_hand = bool(state.step(event.step).undo_by_hand)
+    retry = not by_hand and undo.killed_ns is None and undo.attempts < 3 and state.now_ns < undo.deadline_ns
     if retry:
         waiting = replace(undo, retry=True)
         return replace(state, undoing=tuple(waiting if u is undo else u for u in state.undoing))

@@ -13,6 +13,7 @@ A command is applied to the state as soon as it is decided, so one event may lea
 
 from __future__ import annotations
 
+from gameday.engine import gates
 from gameday.engine.apply import apply
 from gameday.engine.limits import breach, held_for, is_blind
 from gameday.engine.state import Running, State, Undoing
@@ -58,7 +59,11 @@ def step(state: State, at_ns: int, event: Event | None) -> tuple[State, tuple[De
 def _next(state: State) -> tuple[Decision, ...]:
     if state.is_over:
         return ()
-    for rule in (_give_up, _halt, _kill_running, _stop_load, _complete, undos_due, _settle_steps, _advance):
+    rules = (
+        _give_up, gates.settle, _halt, _kill_running, _stop_load, _complete, undos_due, _settle_steps,
+        _advance,
+    )  # fmt: skip
+    for rule in rules:
         commands = rule(state)
         if commands:
             return tuple(commands)
@@ -83,6 +88,8 @@ def _give_up(state: State) -> tuple[Decision, ...]:
 
 
 def _late_step(state: State, running: Running) -> Decision | None:
+    if state.step(running.step).kind is StepKind.MANUAL:
+        return gates.late_step(state, running)
     if state.step(running.step).kind not in _ACTING:
         return None
     if running.killed_ns is not None:
@@ -95,6 +102,8 @@ def _late_step(state: State, running: Running) -> Decision | None:
 
 
 def _late_undo(state: State, undo: Undoing) -> Decision | None:
+    if state.step(undo.step).undo_by_hand:
+        return gates.late_undo(state, undo)
     if undo.killed_ns is not None:
         if state.now_ns - undo.killed_ns < DEATH_WAIT_NS:
             return None
@@ -117,6 +126,8 @@ def _halt(state: State) -> tuple[Decision, ...]:
 def _reason(state: State) -> Decision | None:
     if state.halt_asked is not None:
         return state.halt_asked
+    if (refusal := gates.refusal(state)) is not None:
+        return refusal
     if state.load_lost and state.phase in (Phase.BASELINE, Phase.RUNNING):
         return Halted(by="load", reason=state.load_lost)
     if state.phase is Phase.BASELINE and _waited(state):
@@ -180,7 +191,7 @@ def _settle_steps(state: State) -> tuple[Decision, ...]:
     for running in state.running:
         item = state.step(running.step)
         match item.kind:
-            case StepKind.HOLD | StepKind.MANUAL if state.now_ns - running.started_ns >= (item.for_ns or 0):
+            case StepKind.HOLD if state.now_ns - running.started_ns >= (item.for_ns or 0):
                 return (StepEnded(item.id, Effect.HAPPENED),)
             case StepKind.LOAD:
                 return (StepEnded(item.id, Effect.HAPPENED),)
@@ -223,6 +234,8 @@ def _advance(state: State) -> tuple[Decision, ...]:
 
 
 def _begin_baseline(state: State) -> tuple[Decision, ...]:
+    if not gates.is_open(state):
+        return gates.open_start(state)
     loads = tuple(
         LoadAsked(load.name, "start", rate_per_1000s=load.rate_per_1000s, users=load.users)
         for load in state.plan.load
@@ -297,7 +310,8 @@ def _finish(state: State) -> tuple[Decision, ...]:
 
 def _never_ran(state: State) -> bool:
     """A run that was halted before any fault has no recovery to observe."""
-    return not state.ended and not state.stuck
+    gates_only = all(state.step(name).kind is StepKind.APPROVAL for name in state.ended)
+    return gates_only and not state.stuck
 
 
 def _writes(state: State) -> bool:

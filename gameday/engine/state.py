@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gameday.engine.gates import begin_people
 from gameday.engine.meters import Meter, meters_of
+from gameday.engine.people import NOBODY, People
 from gameday.engine.windows import Gauge, gauges_of
 from gameday.history.events import Halted, Phase
 from gameday.plan.model import Plan, Step
@@ -107,6 +109,7 @@ class State:
     ledger_read: tuple[str, ...] = ()
     purge_deadline_ns: int | None = None
     purged: bool = False
+    people: People = NOBODY
 
     @property
     def is_over(self) -> bool:
@@ -123,6 +126,11 @@ class State:
         name = self.halted.condition if self.halted is not None else ""
         return any(c.name == name and c.stops != "faults" for c in self.plan.stop_conditions if name)
 
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether nobody approved before anything was touched: no test, and nothing to undo."""
+        return self.halted is not None and self.halted.by == "approval" and not self.people.touched
+
     def step(self, step_id: str) -> Step:
         """Return the plan's step of that id."""
         return self.script.steps[step_id]
@@ -137,4 +145,6 @@ def begin(plan: Plan) -> State:
         steps={step.id: step for step in plan.steps},
         groups=tuple(tuple(groups[number]) for number in sorted(groups)),
     )
-    return State(plan=plan, script=script, gauges=gauges_of(plan), meters=meters_of(plan))
+    needs, timeout_ns = begin_people(plan)
+    people = People(start_needs=needs, start_timeout_ns=timeout_ns)
+    return State(plan=plan, script=script, gauges=gauges_of(plan), meters=meters_of(plan), people=people)

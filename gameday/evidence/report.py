@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from gameday.checkers.findings import AUDITOR_WORD, Findings
 from gameday.checkers.view import view_of
-from gameday.evidence import papers, tables
+from gameday.evidence import handwork, papers, tables
 from gameday.evidence.account import Account, account_of
 from gameday.evidence.series import Stretch, by_probe
 from gameday.evidence.story import banner, needed, not_tested, open_points, story
@@ -96,6 +96,8 @@ def _rest(
         tables.undos(account),
         tables.steps(account),
         tables.stop_conditions(account),
+        handwork.approvals(plan, trace),
+        handwork.by_hand(account),
         papers.people(trace),
         papers.ledger(findings),
         papers.load(plan, findings),

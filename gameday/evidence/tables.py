@@ -207,7 +207,8 @@ def undos(account: Account) -> Table:
     rows = []
     for undo in account.undos:
         end_ns = undo.gone_ns if undo.gone_ns is not None else undo.end_ns
-        result = "gone, read back" if undo.gone_ns is not None else "NOT shown to be gone"
+        seen = "gone, as people say" if undo.step.undo_by_hand else "gone, read back"
+        result = seen if undo.gone_ns is not None else "NOT shown to be gone"
         by_hand = (
             f"By hand: {undo.step.manual_command}"
             if undo.gone_ns is None and undo.step.manual_command
@@ -219,7 +220,7 @@ def undos(account: Account) -> Table:
                 Cell(
                     shown(undo.step.undo.name if undo.step.undo else undo.step.name), shown(undo.step.target)
                 ),
-                Cell(call(undo.step.undo), "", "mono"),
+                Cell(call(undo.step.undo), "", "mono") if undo.step.undo else Cell("by hand"),
                 WHY_UNDONE.get(undo.why, undo.why),
                 figure(at(undo.start_ns)),
                 figure(span(end_ns - undo.start_ns) if end_ns is not None else "never reported", tries),

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gameday.history.people import PeopleCommand, PeopleReport
 from gameday.history.policyevents import PolicyApplied, Preflighted
 
 
@@ -305,6 +306,7 @@ Command = (
     | LedgerAsked
     | PurgeAsked
     | Warned
+    | PeopleCommand
 )
 Report = (
     RunStarted
@@ -320,6 +322,7 @@ Report = (
     | HaltAsked
     | LedgerRead
     | Noted
+    | PeopleReport
     | HostLostReported
     | RunnerLost
     | SyntheticPurged

@@ -28,18 +28,17 @@ from gameday.plan.model import (
     StepKind,
     Target,
 )
+from gameday.plan.people import approvals, by_people
 from gameday.plan.radius import as_radius
 from gameday.plan.schema import (
     ABOUT,
     STEPS_MAX,
-    ActivityIn,
     AlertmanagerIn,
     FailoverIn,
     FaultIn,
     HoldIn,
     LoadIn,
     LoadStepIn,
-    ManualIn,
     ParallelIn,
     PlanIn,
     ProbeIn,
@@ -47,6 +46,8 @@ from gameday.plan.schema import (
     RunbookIn,
     UndoIn,
 )
+from gameday.plan.schema_people import ApprovalIn, ManualIn
+from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where
 
 SLACK_NS = 1_000_000_000
@@ -105,6 +106,7 @@ class Compiler:
             blast_radius=self._blast_radius(plan),
             steps=tuple(self.steps),
             ledger=self._ledger(plan),
+            approvals=approvals(plan.approvals),
         )
 
     # --- parts -------------------------------------------------------------------------------
@@ -178,9 +180,9 @@ class Compiler:
                 self._add(self._bare(name, StepKind.HOLD, item.hold + SLACK_NS, for_ns=item.hold))
             case LoadStepIn():
                 self._add(self._load_step(item, where))
-            case ManualIn():
-                message = "manual steps cannot be run yet: leave it out, or do it by a `failover:` step"
-                self.at.complain(where, f"step {item.manual!r}: {message}")
+            case ManualIn() | ApprovalIn():
+                name, kind, fields = by_people(item, where, self)
+                self._add(self._bare(name, kind, item.timeout, **fields))
 
     def _inline(self, item: RunbookIn, where: Where) -> None:
         runbook = self.files.runbook(self.at, (*where, "runbook"), item.runbook)

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gameday.plan.approvals import NONE_ASKED, Approvals, Requirement
+
 NS = 1_000_000_000
 PPM = 1_000_000
 
@@ -26,6 +28,7 @@ class StepKind(StrEnum):
     FAILOVER = "failover"
     CHANGE = "change"
     MANUAL = "manual"
+    APPROVAL = "approval"
     HOLD = "hold"
     UNDO = "undo"
 
@@ -73,6 +76,8 @@ class Step:
     A step that `supersedes` targets replaces every undo owed on them with its own, from the moment
     it starts. `complete` steps of a runbook past its point of no return run even after a halt.
     A step of kind `undo` carries out whatever undo is owed on `target` at that moment.
+    A manual step is carried out by `who`, as `instructions` say; `undo_by_hand` says how a person takes
+    it back. A step of kind `approval` is a gate: the next group starts only when its `needs` are met.
     """
 
     id: str
@@ -97,6 +102,15 @@ class Step:
     load: LoadChange | None = None
     survives: str = ""
     manual_command: str = ""
+    who: str = ""
+    instructions: str = ""
+    undo_by_hand: str = ""
+    needs: tuple[Requirement, ...] = ()
+
+    @property
+    def owes_undo(self) -> bool:
+        """Tell whether it must be taken back once it may have happened."""
+        return self.undo is not None or bool(self.undo_by_hand)
 
 
 class ProbeKind(StrEnum):
@@ -327,3 +341,4 @@ class Plan:
     steps: tuple[Step, ...]
     ledger: Ledger | None
     warnings: tuple[str, ...] = ()
+    approvals: Approvals = NONE_ASKED

@@ -34,7 +34,7 @@ from gameday.plan.policy import (
     default_policy,
 )
 from gameday.plan.radius import parse_cap
-from gameday.plan.schema import Key, Name, Part
+from gameday.plan.shape import Key, Name, Part
 from gameday.plan.source import Source, Where, read_source
 from gameday.plan.units import Duration
 

@@ -7,27 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
+from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
+from gameday.plan.shape import ActivityIn, Key, Name, Part
 from gameday.plan.units import Duration, Rate, Ratio
 
-Name = Annotated[str, Field(min_length=1, max_length=120)]
 STEPS_MAX = 500
-Key = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
-
-
-class Part(BaseModel):
-    """What all parts of a plan share: strict, frozen, no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
-
-
-class ActivityIn(Part):
-    """A Chaos Toolkit activity: short (`action` and `with`) or in full (`provider`)."""
-
-    action: str | None = None
-    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
-    provider: dict[str, Any] | None = None
 
 
 class HttpIn(Part):
@@ -276,15 +262,6 @@ class LoadStepIn(Part):
     users: int | None = Field(default=None, ge=1, le=100_000)
 
 
-class ManualIn(Part):
-    """A person does something."""
-
-    manual: Name
-    who: str = ""
-    instructions: str = ""
-    timeout: Duration
-
-
 class RunbookIn(Part):
     """Run the steps of a runbook."""
 
@@ -299,7 +276,7 @@ class ParallelIn(Part):
 
 _FORMS = {
     "fault": "fault", "failover": "failover", "change": "failover", "hold": "hold", "load": "load",
-    "manual": "manual", "runbook": "runbook", "parallel": "parallel",
+    "manual": "manual", "approval": "approval", "runbook": "runbook", "parallel": "parallel",
 }  # fmt: skip
 
 
@@ -319,7 +296,8 @@ SimpleStep = Annotated[
     | Annotated[UndoIn, Tag("undo")]
     | Annotated[HoldIn, Tag("hold")]
     | Annotated[LoadStepIn, Tag("load")]
-    | Annotated[ManualIn, Tag("manual")],
+    | Annotated[ManualIn, Tag("manual")]
+    | Annotated[ApprovalIn, Tag("approval")],
     Discriminator(_form),
 ]
 AnyStep = Annotated[
@@ -329,6 +307,7 @@ AnyStep = Annotated[
     | Annotated[HoldIn, Tag("hold")]
     | Annotated[LoadStepIn, Tag("load")]
     | Annotated[ManualIn, Tag("manual")]
+    | Annotated[ApprovalIn, Tag("approval")]
     | Annotated[RunbookIn, Tag("runbook")]
     | Annotated[ParallelIn, Tag("parallel")],
     Discriminator(_form),
@@ -357,6 +336,7 @@ class PlanIn(Part):
     author: str = ""
     owner: str = ""
     approvers: list[str] = Field(default_factory=list)
+    approvals: ApprovalsIn | None = None
     roles: dict[str, str | None] = Field(default_factory=dict)
     scenario: dict[str, str | bool] = Field(default_factory=dict)
     population: dict[str, Any] = Field(default_factory=dict)

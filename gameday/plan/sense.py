@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gameday.plan.model import PPM, Plan, Step, StepKind
+from gameday.plan.people import people_warnings
 from gameday.plan.radius import too_much
 from gameday.plan.source import Source
 from gameday.plan.trippable import limit_warnings
@@ -75,7 +76,7 @@ def _check_steps(plan: Plan, source: Source) -> None:
             if step.for_ns is not None and step.for_ns > step.ttl_ns:
                 source.complain(("steps",), f"fault {step.name!r}: `for` is longer than its `ttl`")
         _check_targets(step, owed, source)
-        if step.undo is not None:
+        if step.owes_undo:
             owed.add(step.target)
     if radius is not None:
         for reason in too_much(plan, radius):
@@ -91,7 +92,7 @@ def _check_targets(step: Step, owed: set[str], source: Source) -> None:
                 ("steps",),
                 f"step {step.name!r}: nothing before it owes an undo on {target!r}; owed is {there}",
             )
-    if step.undo is not None and not step.target:
+    if step.owes_undo and not step.target:
         source.complain(("steps",), f"step {step.name!r} has an undo, so it needs a `target`, like `node:a`")
 
 
@@ -117,10 +118,11 @@ def warnings(plan: Plan) -> tuple[str, ...]:
                     f"{slo.objective_ppm / 10_000:g} %"
                 )
     found += limit_warnings(plan)
+    found += people_warnings(plan)
     if (
         plan.recovery == "plan"
         and plan.objectives
-        and not any(s.kind is StepKind.FAILOVER for s in plan.steps)
+        and not any(s.kind in (StepKind.FAILOVER, StepKind.MANUAL) for s in plan.steps)
     ):
         found.append("recovery is by the plan, but no step of it fails over")
     return tuple(found)

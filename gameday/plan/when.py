@@ -20,7 +20,7 @@ def longest_ns(plan: Plan) -> int:
     for step in plan.steps:
         lasts_ns = step.deadline_ns + (step.for_ns or 0)
         groups[step.group] = max(groups.get(step.group, 0), lasts_ns)
-    undos_ns = max((step.undo_deadline_ns for step in plan.steps if step.undo is not None), default=0)
+    undos_ns = max((step.undo_deadline_ns for step in plan.steps if step.owes_undo), default=0)
     return sum(groups.values()) + 2 * plan.steady_state.patience_ns + undos_ns
 
 

@@ -1,26 +1,34 @@
-"""What people tell a running drill: halt, note, mark.
+"""What people tell a running drill: halt, note, mark; approve, done, failed.
 
 Over a Unix socket (mode 0600, in a short private folder, because such a path may have 107 bytes at
 most), with the peer's uid recorded. Where no socket can be had, a file named `halt` in the run
-folder does the same.
+folder does the same. Each caller has a thread of its own, so that nobody's silence or slow signature
+is in the way of a halt.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 from gameday.errors import Refused
 from gameday.history.events import HaltAsked, Noted
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.runner.arming import runtime_dir
+from gameday.runner.desk import Desk
 
-LINE_MAX = 4096
+LINE_MAX = 64 << 10
+CALLERS_MAX = 16
+HEAR_MAX_S = 3.0
+ANSWER_WAIT_S = 25.0  # Longer than every deadline of ssh-keygen behind one answer.
 HALT_FILE = "halt"
 
 
@@ -32,10 +40,12 @@ def socket_path(run_dir: Path) -> Path:
 class ControlSocket:
     """Turns what people ask over the socket into events."""
 
-    def __init__(self, run_dir: Path, clock: RunClock, inbox: Inbox) -> None:
+    def __init__(self, run_dir: Path, clock: RunClock, inbox: Inbox, desk: Desk) -> None:
         self._path = socket_path(run_dir)
         self._clock = clock
         self._inbox = inbox
+        self._desk = desk
+        self._callers = threading.BoundedSemaphore(CALLERS_MAX)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
@@ -57,19 +67,26 @@ class ControlSocket:
                 peer, _ = self._server.accept()
             except OSError:
                 return
-            with peer:
+            if not self._callers.acquire(timeout=1.0):
+                peer.close()  # So many at once are no people.
+                continue
+            threading.Thread(target=self._hear, args=(peer,), name="caller", daemon=True).start()
+
+    def _hear(self, peer: socket.socket) -> None:
+        try:
+            with peer, contextlib.suppress(OSError):
                 peer.settimeout(1.0)
-                try:
-                    reply = self._take(peer)
-                    peer.sendall(json.dumps(reply).encode() + b"\n")
-                except OSError:
-                    continue
+                reply = self._take(peer)
+                peer.sendall(json.dumps(reply).encode() + b"\n")
+        finally:
+            self._callers.release()
 
     def _take(self, peer: socket.socket) -> dict[str, object]:
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, uid, _ = struct.unpack("3i", credentials)
         data = b""
-        while not data.endswith(b"\n") and len(data) < LINE_MAX:
+        until_s = time.monotonic() + HEAR_MAX_S
+        while not data.endswith(b"\n") and len(data) < LINE_MAX and time.monotonic() < until_s:
             more = peer.recv(LINE_MAX)
             if not more:
                 break
@@ -86,23 +103,24 @@ class ControlSocket:
         elif kind == "note":
             self._inbox.put((self._clock.now_ns(), Noted(by=by, mark=str(asked.get("mark", "")), text=text)))
         else:
-            return {"ok": False, "error": f"unknown request {kind!r}"}
+            return self._desk.answer(asked, by)
         return {"ok": True}
 
 
-def ask(run_dir: Path, kind: str, *, by: str, text: str = "", mark: str = "") -> None:
-    """Send one request to the runner of `run_dir`.
+def ask(run_dir: Path, kind: str, *, by: str, text: str = "", **more: str) -> dict[str, Any]:
+    """Send one request to the runner of `run_dir` and return its reply.
 
     Raises:
-        Refused: Nobody listens: the run is over, or its runner is dead.
+        Refused: Nobody listens (the run is over, or its runner is dead), or the runner says no.
     """
-    request = json.dumps({"kind": kind, "by": by, "text": text, "mark": mark}).encode() + b"\n"
+    request = json.dumps({"kind": kind, "by": by, "text": text, **more}).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(2.0)
+            peer.settimeout(2.0 if kind in ("halt", "note") else ANSWER_WAIT_S)
             peer.connect(str(socket_path(run_dir)))
             peer.sendall(request)
-            reply = json.loads(peer.recv(LINE_MAX) or b"{}")
+            with peer.makefile("rb") as answer:
+                reply: dict[str, Any] = json.loads(answer.readline(LINE_MAX) or b"{}")
     except (OSError, ValueError) as error:
         if kind == "halt" and run_dir.is_dir():
             (run_dir / HALT_FILE).write_text(f"{by}: {text}\n", encoding="utf-8")
@@ -112,3 +130,4 @@ def ask(run_dir: Path, kind: str, *, by: str, text: str = "", mark: str = "") ->
         ) from error
     if not reply.get("ok"):
         raise Refused(f"the runner refused: {reply.get('error', 'no reason given')}")
+    return reply

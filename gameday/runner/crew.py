@@ -166,6 +166,8 @@ class Crew:
             host.go(name, "do")
 
     def _undo(self, name: str) -> None:
+        if self._steps[name].undo_by_hand:
+            return  # A person does it, and says so at the desk.
         host = self._hosts.get(name, "undo")
         if host is None:
             self._post(UndoEnded(name, undone=False, detail="no host is armed for this undo"))

@@ -39,8 +39,10 @@ from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
+from gameday.runner.desk import Desk, Session
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
 from gameday.runner.loop import Loop
@@ -97,6 +99,7 @@ def run_drill(
         try:
             write_plan(folder, plan)
             write_policy(folder, ready.policy)
+            keep(folder, ready.terms, ready.papers)
             drill = _Drill(plan, ready, folder, project, operator)
         except (OSError, HistoryError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -118,6 +121,9 @@ class _Drill:
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
         self.history = HistoryWriter(folder, self.sha256)
+        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
+        self.desk = Desk(self.clock, self.inbox, session)
+        self.loop: Loop | None = None
         self.halts_asked = 0
         self.guard: Guard | None = None
         self.looked_ns = 0
@@ -146,7 +152,7 @@ class _Drill:
             state = loop.run()
             self.is_settled = True
             outcome = Outcome.HALTED if state.halted is not None else Outcome.COMPLETED
-            return self._end(state, outcome)
+            return self._end(state, Outcome.REFUSED if state.is_refused else outcome)
 
     def _begin(self) -> None:
         self._note(
@@ -199,17 +205,21 @@ class _Drill:
         stack.callback(probes.stop, 2.0)
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
-        control = ControlSocket(self.folder, self.clock, self.inbox)
+        control = ControlSocket(self.folder, self.clock, self.inbox, self.desk)
         stack.callback(control.close)
         probes.start()
         if ledger is not None:
             ledger.start()
             stack.callback(ledger.stop)
         crew = Crew(self.plan, clock=self.clock, inbox=self.inbox, hosts=hosts, loads=loads, ledger=ledger)
+        self.inbox.put((self.clock.now_ns(), needed_event(self.ready.terms)))
+        for paper in self.ready.papers:
+            self.inbox.put((self.clock.now_ns(), paper.given))
         self.inbox.put((self.clock.now_ns(), Armed(hosts=sum(1 for _ in hosts))))
-        return Loop(
+        self.loop = Loop(
             begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
         )
+        return self.loop
 
     def _preflight(self, look: LookHost, probes: ProbeCrew, loads: int) -> None:
         """The checks that need armed hosts. All checks are recorded, whether they are good or bad."""
@@ -284,6 +294,8 @@ class _Drill:
     def _between_turns(self) -> None:
         """Beat for the watchdog, and look at the ways of halting that are files."""
         assert self.guard is not None
+        assert self.loop is not None
+        self.desk.state = self.loop.state
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()

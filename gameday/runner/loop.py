@@ -32,6 +32,7 @@ from gameday.history.events import (
     UndoEnded,
     UndoStarted,
 )
+from gameday.history.people import GateEnded, GateWaiting
 from gameday.history.store import HistoryWriter
 from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.inbox import Inbox
@@ -136,4 +137,6 @@ def _is_safe(command: Decision) -> bool:
         return command.ask == "stop"
     if isinstance(command, StepStarted):
         return command.completing
-    return isinstance(command, KillAsked | UndoStarted | Halted | PhaseChanged | _REPORTED)
+    return isinstance(
+        command, KillAsked | UndoStarted | Halted | PhaseChanged | GateWaiting | GateEnded | _REPORTED
+    )

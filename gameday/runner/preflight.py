@@ -175,7 +175,7 @@ def _credentials(plan: Plan, environment: Mapping[str, str], now: datetime) -> C
         said = f"{EXPIRES} is {text[:40]!r}, expected a time like 2026-11-24T21:00:00Z"
         return Check("credentials", BAD, said)
     ttls_ns = max((step.ttl_ns or 0 for step in faults(plan)), default=0)
-    undos_ns = max((step.undo_deadline_ns for step in plan.steps if step.undo is not None), default=0)
+    undos_ns = max((step.undo_deadline_ns for step in plan.steps if step.owes_undo), default=0)
     needed_ns = (longest_ns(plan) + ttls_ns + undos_ns) // NS * NS
     left_s = int((ends - now) / timedelta(seconds=1))
     said = f"expire in {left_s} s; the drill, its ttl and its undos may need {as_text(needed_ns)}"

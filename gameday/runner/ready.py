@@ -17,10 +17,11 @@ from gameday.plan.model import NS, Plan
 from gameday.plan.permit import Permit, judge, waiver_for
 from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
+from gameday.runner.approvals import Paper, Terms, given_beforehand, terms_of
 from gameday.runner.arming import Resolved, check_whole, resolve
 from gameday.runner.lease import Lease, SharedLease
 from gameday.runner.lever import Levers
-from gameday.runner.preflight import BAD, OK, Check, at_home, of_target, refuse
+from gameday.runner.preflight import OK, Check, at_home, of_target, refuse
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Ready:
     rules: Rules
     permit: Permit
     levers: Levers
+    terms: Terms
+    papers: tuple[Paper, ...]
     found: Resolved
     checks: tuple[Check, ...]
     lease: SharedLease | None = None
@@ -81,7 +84,10 @@ def make_ready(
     levers = Levers(project, policy)
     stack.callback(levers.close)
     levers.check()
-    checks = [Check("levers", OK, f"released: {', '.join(levers.names)}"), approvals(permit)]
+    checks = [Check("levers", OK, f"released: {', '.join(levers.names)}")]
+    terms = terms_of(plan, project, policy)
+    papers = given_beforehand(plan, terms, project, operator)
+    checks += approvals(terms, papers)
     checks += at_home(plan, project, policy, now)
     refuse(checks)
     found = resolve(plan, project, policy, now)
@@ -91,15 +97,18 @@ def make_ready(
     rules = policy.rules(plan.target.environment) or Rules()
     if waiver_for(policy, Rule.NOT_RED, plan, now) is not None:
         rules = replace(rules, not_red=())
-    return Ready(policy, rules, permit, levers, found, tuple(checks), lease)
+    return Ready(policy, rules, permit, levers, terms, papers, found, tuple(checks), lease)
 
 
-def approvals(permit: Permit) -> Check:
-    """Refuse what needs approval: until somebody can give one, the answer is no."""
-    if not permit.approvals:
-        return Check("approvals", OK, "none needed")
-    wanted = "; ".join(f"{need.number} of {'/'.join(need.roles)}" for need in permit.approvals)
-    return Check("approvals", BAD, f"needed and not given: {wanted}", "See `approvals:` in the policy.")
+def approvals(terms: Terms, papers: tuple[Paper, ...]) -> list[Check]:
+    """Say what was approved beforehand, and what is still to be signed while the run waits."""
+    if not terms.before_faults:
+        return [Check("approvals", OK, "none needed before the first fault")]
+    signed = [paper.given for paper in papers if paper.given.verified]
+    said = [f"as {given.role} by {given.principal}, until {given.expires_utc}" for given in signed]
+    live = [need.role for need in terms.before_faults if need.live]
+    later = f"; to be signed live: {', '.join(live)}" if live else ""
+    return [Check("approvals", OK, f"{'; '.join(said) or 'none beforehand'}{later}")]
 
 
 def _take_leases(

@@ -59,6 +59,18 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
     return RunEnd(run_dir, "crashed", state.stuck, state.failed_over, interrupted=False)
 
 
+def owed_by_hand(run_dir: Path) -> list[str]:
+    """Return what people will be asked to undo by hand, with the command to say that it is done."""
+    state = fold(read_plan(run_dir), read_records(run_dir))
+    names = dict.fromkeys([*(owed.step for owed in state.owed), *state.stuck])
+    steps = [state.step(name) for name in names if state.step(name).undo_by_hand]
+    return [
+        f"BY HAND: undo {step.name}: {step.undo_by_hand}\n"
+        f"  then, from another terminal: gameday done {run_dir} --step {step.id} --note TEXT"
+        for step in steps
+    ]
+
+
 def _runner(trace: Trace) -> tuple[int, int] | None:
     for record in trace.records:
         event = record.event

@@ -7,7 +7,8 @@ pids are reused. Then go on in the same history, with the same engine, from the 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from gameday.hosts.processes import kill_session
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest, read_plan
 from gameday.runner.conclude import conclude
+from gameday.runner.control import ControlSocket
 from gameday.runner.crew import ActionHosts, Crew
+from gameday.runner.desk import Desk
 from gameday.runner.loop import Loop
 
 LOCK_WAIT_S = 3.0
@@ -71,9 +74,15 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
         if _is_settled(trace, state):
             return state  # It died after its last record: that run is what it says it is.
         crew = Crew(rescue.plan, clock=rescue.clock, inbox=rescue.inbox, hosts=rescue.hosts)
-        loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=lambda: None)
+        desk = Desk(rescue.clock, rescue.inbox)
+
+        def show() -> None:
+            desk.state = loop.state
+
+        loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=show)
         loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
-        state = loop.run()
+        with _listening(rescue, desk):
+            state = loop.run()
         now_ns = rescue.clock.now_ns()
         history.seal(now_ns, utc_text())
         ended = RunEnded(Outcome.CRASHED, state.stuck, state.failed_over)
@@ -88,6 +97,19 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
 def _is_settled(trace: Trace, state: State) -> bool:
     over = any(isinstance(record.event, RunEnded) for record in trace.records)
     return over and not (state.owed or state.stuck or state.running or state.undoing)
+
+
+@contextmanager
+def _listening(rescue: Rescue, desk: Desk) -> Iterator[None]:
+    """Let people say what they undid by hand; where no socket can be had, go on without."""
+    control = None
+    with suppress(GameDayError, OSError):
+        control = ControlSocket(rescue.run_dir, rescue.clock, rescue.inbox, desk)
+    try:
+        yield
+    finally:
+        if control is not None:
+            control.close()
 
 
 def _kill_hosts(trace: Trace) -> None:

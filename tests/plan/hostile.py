@@ -311,7 +311,7 @@ def by_hand(good: str) -> dict[str, bytes]:
         "no argv": good.replace("http: {url: \"${lab.url}/payments/health\"}", "process: {argv: []}"),
         "a shell line": good.replace("http: {url: \"${lab.url}/payments/health\"}", "process: {argv: rm -rf x}"),
         "undo of what nobody owes": good.replace("- hold: 6s", '- undo: "node:z"'),
-        "a manual step": good.replace("- hold: 6s", "- manual: push it\n    timeout: 5s"),
+        "a manual step without an end": good.replace("- hold: 6s", "- manual: push it"),
         "nothing in parallel": good.replace("- hold: 6s", "- parallel: []"),
         "parallel in parallel": good.replace("- hold: 6s", "- parallel: [{parallel: [{hold: 1s}]}]"),
         "an unknown load": good.replace("- hold: 6s", "- load: none\n    rate: 5/s"),

@@ -70,7 +70,11 @@ MISTAKES = [
     ("title: Lose", "title: Lose\ntitle: Lose", "key 'title' stands here twice"),
     ("title: Lose the primary database at peak", "title: &a Lose\nservice2: *a", "alias *a: write it out"),
     ("steps:\n", "steps:\n  - explode: everything\n", "is no step: expected one of fault"),
-    ("steps:\n", "steps:\n  - manual: call somebody\n    timeout: 5m\n", "manual steps cannot be run yet"),
+    (
+        "steps:\n",
+        "steps:\n  - manual: call somebody\n    timeout: 5m\n    point_of_no_return: true\n",
+        "a point of no return belongs in a runbook",
+    ),
     ("rate: 50/s, ", "", "exactly one of `rate` (open loop) and `users`"),
 ]
 

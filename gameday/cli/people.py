@@ -1,0 +1,197 @@
+"""What people do from any terminal: approve a plan or a waiting run, say what they did by hand."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gameday.canonical import from_json
+from gameday.cli import exits
+from gameday.errors import NotAuthorised, Refused, UsageError
+from gameday.hosts.sshkeygen import sign, verify
+from gameday.plan.approvals import (
+    NAMESPACE,
+    START,
+    Requirement,
+    Statement,
+    Subject,
+    is_principal,
+    parse_statement,
+    statement_bytes,
+    unfit,
+)
+from gameday.plan.load import find_project, load_plan
+from gameday.plan.units import as_text, duration_ns
+from gameday.runner.approvals import FOLDER, file_name, parts_of, subject_of, terms_of
+from gameday.runner.control import ask
+from gameday.runner.listing import find_run
+
+PLANS = (".yaml", ".yml", ".json")
+
+
+def approve(asked: argparse.Namespace) -> int:
+    """Sign for a plan, or for the gate at which a run waits."""
+    what = asked.what
+    if what is not None and Path(what).suffix in PLANS:
+        return _approve_plan(Path(what), asked)
+    return _approve_run(find_run(Path.cwd(), what), asked)
+
+
+def report(asked: argparse.Namespace) -> int:
+    """Say that what was to be done by hand is done, or failed."""
+    if asked.command == "failed" and not asked.note:
+        raise UsageError("failed: --note is missing", todo="Say what went wrong; it is recorded.")
+    run_dir = find_run(Path.cwd(), asked.run)
+    by = asked.by or getpass.getuser()
+    reply = ask(run_dir, asked.command, by=by, text=asked.note, step=asked.step)
+    what = "the undo of " if reply.get("role") == "undo" else ""
+    print(f"{asked.command}: {what}{reply.get('step', '')}, noted in {run_dir.name}")
+    return exits.PASS
+
+
+def _approve_plan(path: Path, asked: argparse.Namespace) -> int:
+    plan, project = load_plan(path), find_project(path)
+    terms = terms_of(plan, project)
+    subject = subject_of(plan, START, terms.policy_sha256)
+    wanted = tuple(need for need in terms.before_faults if not need.live)
+    if not wanted:
+        raise Refused(
+            f"{path} asks for no approval beforehand", todo="Add `approvals: {before_faults: …}` to the plan."
+        )
+    statement = _statement(asked, subject, [need.role for need in wanted])
+    if asked.statement is None:
+        _show(statement)
+    data, signature = _sign(statement, asked)
+    if data and asked.write is None:
+        statement = parse_statement(data)
+    folder = project / FOLDER
+    file = folder / file_name(statement)
+    if asked.write is not None:
+        return exits.PASS
+    if signature:
+        held = verify(data, signature, terms.signers, statement.principal, NAMESPACE)
+        _check(statement, held.names, wanted, parts_of(plan, ""))
+    folder.mkdir(exist_ok=True)
+    file.with_name(f"{file.name}.sig").unlink(missing_ok=True)
+    file.write_bytes(data)
+    if not signature:
+        print(f"claimed, not signed: {file}; it will be recorded, and counts for nothing")
+        return exits.PASS
+    file.with_name(f"{file.name}.sig").write_bytes(signature)
+    print(f"approved by {statement.principal} as {statement.role} until {statement.expires_utc}: {file}")
+    return exits.PASS
+
+
+def _check(
+    statement: Statement,
+    names: tuple[str, ...],
+    wanted: tuple[Requirement, ...],
+    parts: tuple[tuple[str, str], ...],
+) -> None:
+    """Say at once what the run would say later."""
+    reasons = [unfit(need, names, parts) for need in wanted if statement.role in need.roles]
+    if not reasons:
+        roles = ", ".join(dict.fromkeys(need.role for need in wanted))
+        raise NotAuthorised(f"no {statement.role!r} is asked for here, only {roles}")
+    if all(reasons):
+        raise NotAuthorised(reasons[0])
+
+
+def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
+    by = asked.who or getpass.getuser()
+    gates: list[dict[str, Any]] = ask(run_dir, "gates", by=by)["gates"]
+    gate = gates[0]
+    subject = from_json(Subject, gate["subject"], "the runner's answer")
+    statement = _statement(asked, subject, gate["roles"])
+    if asked.statement is None:
+        _show(statement)
+    data, signature = _sign(statement, asked)
+    if asked.write is not None:
+        return exits.PASS
+    if not signature:
+        ask(run_dir, "claim", by=by, statement=data.decode())
+        print(f"claimed, not signed: recorded in {run_dir.name}, and counts for nothing")
+        return exits.PASS
+    reply = ask(run_dir, "approve", by=by, statement=data.decode(), signature=signature.decode())
+    print(f"approved: {gate['name']} in {run_dir.name}; still needed: {reply['still']}")
+    return exits.PASS
+
+
+def _statement(asked: argparse.Namespace, subject: Subject, roles: list[str]) -> Statement:
+    who = asked.who or getpass.getuser()
+    role = asked.role or (roles[0].split("/")[0] if roles else "approver")
+    for what, name in (("--as", who), ("--role", role)):
+        if not is_principal(name):
+            raise UsageError(
+                f"{what} {name!r}: expected a name as in allowed_signers: letters, digits and . _ @ + -"
+            )
+    try:
+        lasting_ns = duration_ns(asked.expires)
+    except ValueError as error:
+        raise UsageError(f"--expires: {error}") from error
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Statement(
+        subject=subject,
+        principal=who,
+        role=role,
+        given_utc=_utc(now),
+        expires_utc=_utc(now + timedelta(microseconds=lasting_ns // 1000)),
+    )
+
+
+def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes]:
+    """Return the statement's bytes and its signature; none when the name is only claimed."""
+    if asked.statement is not None:
+        path = Path(asked.statement)
+        try:
+            return path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
+        except OSError as error:
+            raise UsageError(f"{error.filename}: {error.strerror}") from error
+    data = statement_bytes(statement)
+    if asked.write is not None:
+        Path(asked.write).write_bytes(data)
+        print(
+            f"written, not signed. Sign it anywhere: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {asked.write}"
+        )
+        print(f"  then hand it in: gameday approve {asked.what or ''} --statement {asked.write}")
+        return data, b""
+    if asked.unsigned:
+        return data, b""
+    return data, sign(data, _key(asked.key), NAMESPACE)
+
+
+def _key(asked: str | None) -> Path:
+    if asked:
+        return Path(asked).expanduser()
+    folder = Path.home() / ".ssh"
+    known = [folder / name for name in ("id_ed25519", "id_ecdsa", "id_rsa")]
+    return next((path for path in known if path.is_file()), known[0])
+
+
+def _show(statement: Statement) -> None:
+    """Show a person what they put their name to, before they do."""
+    for line in _lines(statement):
+        print(line, file=sys.stderr)
+
+
+def _lines(statement: Statement) -> Iterator[str]:
+    subject = statement.subject
+    select = ", ".join(f"{key}={value}" for key, value in subject.select) or "any"
+    yield f"{statement.principal} approves as {statement.role}, until {statement.expires_utc}:"
+    yield f"  plan         {subject.plan}, digest {subject.plan_sha256}"
+    if subject.policy_sha256:
+        yield f"  policy       digest {subject.policy_sha256}"
+    yield f"  environment  {subject.environment}"
+    yield f"  touches      {subject.caps} ({select}), for at most {as_text(subject.duration_ns)}"
+    if subject.run:
+        yield f"  run          {subject.run}, gate {subject.gate}"
+        yield f"  targets      {', '.join(subject.targets) or 'none'}, frozen"
+
+
+def _utc(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
