@@ -73,7 +73,9 @@ def main() -> int:
         try:
             project = make_project(Path(name) / "project", **SHORT)
             for plan in plans:
-                numbers = wanted or range(5, 500)
+                numbers = wanted or range(
+                    6, 500
+                )  # before the sixth there is no watchdog, and nothing to take back
                 for number in numbers:
                     said = kill_at(project, lab_values(folder), plan, number)
                     if said is None:

@@ -14,7 +14,7 @@ def project(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("plan", "number"), [("primary-loss", 24), ("primary-loss", 27), ("primary-loss", 36), ("latency", 19)]
+    ("plan", "number"), [("primary-loss", 27), ("primary-loss", 30), ("primary-loss", 39), ("latency", 22)]
 )
 def test_a_killed_runner_leaves_nothing_behind(project, lab, plan, number):
     assert kill_at(project, lab, plan, number), "the drill ended before that event"
