@@ -164,7 +164,8 @@ def virtual(hours: float, hz: float) -> bool:
     )
     steps = [seen[(len(seen) - 1) * n // 8][1] / 1024 for n in range(9)]
     print(f"  memory by eighths of the time: {', '.join(f'{mib:.1f}' for mib in steps)} MiB")
-    return growth("memory after 5 simulated minutes", first, seen[-1][1])
+    last = statistics.median(kib for _, kib in seen[-10:])
+    return growth("memory after 5 simulated minutes", first, last)
 
 
 # --- real ------------------------------------------------------------------------------------
