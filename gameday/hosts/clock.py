@@ -23,7 +23,7 @@ def utc_text() -> str:
     """Return the wall clock as RFC 3339 text with nanoseconds, in UTC."""
     wall_ns = time.time_ns()
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest_ns:09d}Z"
 
 
 def boot_id() -> str:
