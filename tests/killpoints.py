@@ -215,7 +215,6 @@ def main() -> int:
         on_lab = options.plan != "parallel-faults"
         assert not on_lab or run_lab(folder / "lab", "up").returncode == 0
         try:
-<<<<<<< HEAD
             for plan_name in [options.plan] if options.plan else PLANS:
                 if plan_name == "parallel-faults":
                     site = BenchSite(folder / "bench", target)
@@ -230,18 +229,6 @@ def main() -> int:
                     what = f"{bad} left something behind, {late} late"
                     print(f"{plan_name:16} {mode:9} {len(lines):4} kill points, {what}", flush=True)
                     count, left = count + len(lines), left + bad
-=======
-            project = make_project(Path(name) / "project", **SHORT)
-            for plan in plans:
-                numbers = wanted or range(
-                    6, 500
-                )  # before the sixth there is no watchdog, and nothing to take back
-                for number in numbers:
-                    said = kill_at(project, lab_values(folder), plan, number)
-                    if said is None:
-                        break
-                    print(said, flush=True)
->>>>>>> policy
         finally:
             target.close()
             if on_lab:

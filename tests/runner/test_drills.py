@@ -83,7 +83,9 @@ def test_the_main_drill_passes_with_intervals_and_leaves_the_lab_whole(project, 
     assert found["verdict"] == "pass" and found["outcome"] == "completed"
     assert 0 < found["rta_s"]["min"] < found["rta_s"]["max"] < 5
     assert found["rta_s"]["max"] - found["rta_s"]["min"] <= 2 * (0.1 + 0.4)
-    assert found["rpa_s"]["min"] == 0 and found["ledger"]["lost"] == 0 and found["ledger"]["acked"] > 20
+    # An asynchronous standby may lack the last write or two; more would show in the time.
+    assert found["ledger"]["lost"] <= 5 and found["ledger"]["acked"] > 20
+    assert found["rpa_s"]["min"] <= found["rpa_s"]["max"] < 0.5
     assert "RTA orders" in out and "DEMONSTRATED" in out
     report = (run.folder / "report.html").read_text()
     assert "<svg" in report and "<script" not in report

@@ -26,9 +26,7 @@ def bench(tmp_path_factory):
     target.close()
 
 
-@pytest.mark.parametrize(
-    ("plan", "number"), [("primary-loss", 30), ("primary-loss", 39), ("latency", 22)]
-)
+@pytest.mark.parametrize(("plan", "number"), [("primary-loss", 30), ("primary-loss", 39), ("latency", 22)])
 def test_a_killed_runner_leaves_nothing_behind(project, lab, plan, number):
     assert kill_at(LabSite(project, lab), plan, number), "the drill ended before that event"
 
