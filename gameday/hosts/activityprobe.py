@@ -13,6 +13,7 @@ from gameday.errors import Refused
 from gameday.history.events import Effect, Reading, StepEnded
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
+from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.model import NS, Activity, Probe
 
@@ -26,7 +27,9 @@ class ActivityProbe:
     The probe's value is its read-back: `in_place` is true when the tolerance holds.
     """
 
-    def __init__(self, probe: Probe, *, log_dir: Path, configuration: Mapping[str, str]) -> None:
+    def __init__(
+        self, probe: Probe, *, log_dir: Path, configuration: Mapping[str, str], spawner: Spawner | None = None
+    ) -> None:
         spec = json.loads(probe.spec)
         activity = Activity(probe.name, json.dumps(spec["provider"]), probe.timeout_ns)
         self._timeout_s = probe.timeout_ns / NS
@@ -39,6 +42,7 @@ class ActivityProbe:
             clock=RunClock(),
             inbox=self._inbox,
             tolerance=spec.get("tolerance", True),
+            spawner=spawner,
         )
         self._name = probe.name
         self._turn = threading.Lock()

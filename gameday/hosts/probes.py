@@ -18,6 +18,7 @@ from gameday.hosts.activityprobe import ActivityProbe
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.readers import Reader, reader_of
+from gameday.hosts.spawner import Spawner
 from gameday.plan.model import NS, Probe, ProbeKind
 
 
@@ -33,13 +34,15 @@ class ProbeCrew:
         inbox: Inbox,
         log_dir: Path,
         configuration: Mapping[str, str],
+        spawner: Spawner | None = None,
     ) -> None:
+        """Make the probes ready; those that run user code in hosts of `spawner`, where one is shared."""
         self._stop = threading.Event()
         self._hosts = []
         self._schedules = []
         for number, probe in enumerate(probes):
             if probe.kind is ProbeKind.ACTIVITY:
-                host = ActivityProbe(probe, log_dir=log_dir, configuration=configuration)
+                host = ActivityProbe(probe, log_dir=log_dir, configuration=configuration, spawner=spawner)
                 self._hosts.append(host)
                 reader: Reader = host.read
             else:

@@ -34,9 +34,8 @@ from gameday.plan.policy import (
     default_policy,
 )
 from gameday.plan.radius import parse_cap
-from gameday.plan.shape import Key, Name, Part
+from gameday.plan.shape import Duration, Key, Name, Part
 from gameday.plan.source import Source, Where, read_source
-from gameday.plan.units import Duration
 
 POLICY_FILE = "policy.yaml"
 STORED_FILE = "policy.json"

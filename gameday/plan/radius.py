@@ -14,9 +14,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from gameday.plan.model import PPM, BlastRadius, Plan, Step, StepKind
-from gameday.plan.schema import BlastRadiusIn
+
+if TYPE_CHECKING:  # The views and the watchdog count targets too, and must start without pydantic.
+    from gameday.plan.schema import BlastRadiusIn
 
 Labels = Mapping[str, Mapping[str, str]]
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
-from gameday.plan.shape import ActivityIn, Key, Name, Part
-from gameday.plan.units import Duration, Rate, Ratio
+from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
 STEPS_MAX = 500
 

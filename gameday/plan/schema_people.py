@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gameday.plan.shape import ActivityIn, Name, Part, Person
-from gameday.plan.units import Duration
+from gameday.plan.shape import ActivityIn, Duration, Name, Part, Person
 
 Apart = Literal["author", "operator"]
 

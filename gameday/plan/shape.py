@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from gameday.plan.units import duration_ns, rate_per_1000s, ratio_ppm
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Key = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
 Person = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}$")]
+
+
+def _text(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+
+
+Duration = Annotated[int, BeforeValidator(duration_ns), _text(r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "10s")]
+Rate = Annotated[int, BeforeValidator(rate_per_1000s), _text(r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "50/s")]
+Ratio = Annotated[int, BeforeValidator(ratio_ppm), _text(r"^\d+(\.\d+)?\s*%$", "99%")]
 
 
 class Part(BaseModel):

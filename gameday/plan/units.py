@@ -1,12 +1,13 @@
-"""Quantities as people write them (`100ms`, `50/s`, `99.9%`, `1 of 2`), as whole numbers inside."""
+"""Quantities as people write them (`100ms`, `50/s`, `99.9%`, `1 of 2`), as whole numbers inside.
+
+No pydantic here: the watchdog and the views write durations too, and must start quickly.
+"""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, WithJsonSchema
+from typing import Any
 
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"  # `\d` would take the digits of every script.
 _DURATION = re.compile(_NUMBER + r" ?(ms|s|m|h|d)\Z")
@@ -73,12 +74,3 @@ def as_text(value_ns: int) -> str:
     if value_ns >= _NS["s"]:
         return f"{value_ns / 10**9:g}s"
     return f"{value_ns / 10**6:g}ms"
-
-
-def _text(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
-
-
-Duration = Annotated[int, BeforeValidator(duration_ns), _text(r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "10s")]
-Rate = Annotated[int, BeforeValidator(rate_per_1000s), _text(r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "50/s")]
-Ratio = Annotated[int, BeforeValidator(ratio_ppm), _text(r"^\d+(\.\d+)?\s*%$", "99%")]

@@ -39,7 +39,6 @@ from gameday.plan.approvals import (
 from gameday.plan.model import Plan, StepKind
 from gameday.plan.permit import judge
 from gameday.plan.policy import Policy, policy_digest
-from gameday.plan.policyfile import find_policy
 from gameday.plan.radius import cap_words
 from gameday.plan.stored import plan_digest
 
@@ -84,7 +83,10 @@ def terms_of(plan: Plan, project: Path, policy: Policy | None = None) -> Terms:
         PlanError: The policy file is wrong.
         NotAuthorised: Approvals are needed, and there is no allowed_signers file.
     """
-    policy = policy if policy is not None else find_policy(project)
+    if policy is None:
+        from gameday.plan.policyfile import find_policy  # noqa: PLC0415 - not in the watchdog, which is here too
+
+        policy = find_policy(project)
     needed = judge(policy, plan, datetime.now(UTC)).approvals
     required = (*plan.approvals.before_faults, *demanded(needed))
     gates = any(step.kind is StepKind.APPROVAL for step in plan.steps)

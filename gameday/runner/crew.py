@@ -49,7 +49,7 @@ class ActionHosts:
         """Spawn the hosts. With `rescue` only those that a watchdog needs: undos and completions."""
         self._by_job: dict[tuple[str, str], ActionHost] = {}
         self._hosts: list[ActionHost] = []
-        self._spawner = Spawner(log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log"))
+        self.spawner = Spawner(log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log"))
         for name, jobs in _allot(plan, rescue=rescue).items():
             prefix = "watchdog-" if rescue else ""
             host = ActionHost(
@@ -59,7 +59,7 @@ class ActionHosts:
                 configuration=configuration,
                 clock=clock,
                 inbox=inbox,
-                spawner=self._spawner,
+                spawner=self.spawner,
             )
             self._hosts.append(host)
             for job in jobs:
@@ -85,7 +85,7 @@ class ActionHosts:
         """End every host."""
         for host in self._hosts:
             host.close()
-        self._spawner.close()
+        self.spawner.close()
 
 
 def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:

@@ -186,7 +186,9 @@ class _Drill:
         stack.callback(hosts.close)
         for host in hosts:
             self._host(host.name, "action", host.pid)
-        look = LookHost(self.plan, log_dir=self.folder / "hosts", configuration=self.found.values)
+        look = LookHost(
+            self.plan, log_dir=self.folder / "hosts", configuration=self.found.values, spawner=hosts.spawner
+        )
         stack.callback(look.close)
         if look.host is not None:
             self._host(look.host.name, "probe", look.host.pid)
@@ -201,6 +203,7 @@ class _Drill:
             inbox=self.inbox,
             log_dir=self.folder / "hosts",
             configuration=self.found.values,
+            spawner=hosts.spawner,
         )
         stack.callback(probes.stop, 2.0)
         self._preflight(look, probes, len(loads))

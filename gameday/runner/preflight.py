@@ -31,6 +31,7 @@ from gameday.hosts.clock import RunClock
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.probes import ProbeCrew
+from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.model import NS, Plan
 from gameday.plan.permit import used, waiver_for
@@ -199,7 +200,10 @@ def of_target(found: Resolved) -> tuple[Check, ...]:
 class LookHost:
     """A host that reads back whether each fault is in place already. Spawned early, asked late."""
 
-    def __init__(self, plan: Plan, *, log_dir: Path, configuration: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan, *, log_dir: Path, configuration: Mapping[str, str], spawner: Spawner | None = None
+    ) -> None:
+        """Spawn it, by `spawner` where hosts share one."""
         self._inbox = new_inbox()
         self._faults = [step for step in faults(plan) if step.in_place is not None]
         jobs = tuple(Job(s.id, "look", s.in_place, None) for s in self._faults if s.in_place is not None)
@@ -212,6 +216,7 @@ class LookHost:
                 configuration=configuration,
                 clock=RunClock(),
                 inbox=self._inbox,
+                spawner=spawner,
             )
 
     @property

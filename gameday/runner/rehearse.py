@@ -47,7 +47,7 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
             found.plan, log_dir=folder, configuration=found.values, clock=RunClock(), inbox=new_inbox()
         )
         stack.callback(hosts.close)
-        look = LookHost(found.plan, log_dir=folder, configuration=found.values)
+        look = LookHost(found.plan, log_dir=folder, configuration=found.values, spawner=hosts.spawner)
         stack.callback(look.close)
         hosts.wait_armed()
         armed = f"{sum(1 for _ in hosts)} can be armed, undos among them"

@@ -24,7 +24,6 @@ from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import kill_session
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest, read_plan
-from gameday.runner.conclude import conclude
 from gameday.runner.control import ControlSocket
 from gameday.runner.crew import ActionHosts, Crew
 from gameday.runner.desk import Desk
@@ -89,8 +88,10 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
         history.record(now_ns, utc_text(), by, ended, sync=True, safe=True)
     finally:
         history.close()
-        with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
-            conclude(rescue.run_dir)
+        from gameday.runner.conclude import conclude  # noqa: PLC0415 - half a second, when nothing waits any more
+
+    with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
+        conclude(rescue.run_dir)
     return state
 
 

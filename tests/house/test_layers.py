@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,11 @@ def test_heavy_libraries_stay_in_their_hosts(path):
         if top in ONLY_IN:
             assert name_of(path) in ONLY_IN[top], f"only {ONLY_IN[top] or 'nobody'} may import {top}"
         assert name not in ENTRIES, f"{name} is the entry of a process: nobody imports it"
+
+
+@pytest.mark.parametrize("module", ["gameday.runner.watchdog", "gameday.console.__main__", "gameday.cli.main"])
+def test_what_must_start_quickly_imports_nothing_heavy(module):
+    code = f"import {module}, sys; print(*sorted(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in out.stdout.split()}
+    assert not loaded & {"pydantic", "jinja2", "rich", "chaoslib", "locust", "kubernetes", "boto3", "psycopg"}
