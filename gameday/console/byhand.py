@@ -1,13 +1,12 @@
-"""The exact commands by which a person takes back what is stuck, with this run's own values in them."""
+"""What is stuck in a run, and the command by which a person takes it back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gameday.errors import GameDayError
-from gameday.history.events import TargetsResolved
+from gameday.evidence.byhand import commands
 from gameday.history.read import read_records
-from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
 
 
@@ -18,11 +17,7 @@ def by_hand(run_dir: Path, steps: list[str]) -> list[tuple[str, str]]:
     """
     try:
         plan = read_plan(run_dir)
-        events = [record.event for record in read_records(run_dir).records]
-        found = next((event for event in events if isinstance(event, TargetsResolved)), None)
-        plan = bind(plan, dict(found.values)) if found is not None else plan
+        known = commands(plan, read_records(run_dir))
     except (GameDayError, OSError):
         return []
-    return [
-        (step.name, step.manual_command) for step in plan.steps if step.id in steps and step.manual_command
-    ]
+    return [(step.name, known[step.id]) for step in plan.steps if step.id in steps and step.id in known]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings
 from gameday.evidence.account import Account, StepRun
+from gameday.evidence.byhand import commands
 from gameday.evidence.words import WHY_UNDONE, at, condition, limit, load_words, shown, span
 from gameday.history.events import Effect
 from gameday.plan.model import Activity, Objective, Plan, Probe, Step, StepKind
@@ -205,15 +206,13 @@ def faults(account: Account) -> Table:
 def undos(account: Account) -> Table:
     """Each undo that ran, and what its read-back said."""
     rows = []
+    by_hands = commands(account.view.plan, account.view.trace)
     for undo in account.undos:
         end_ns = undo.gone_ns if undo.gone_ns is not None else undo.end_ns
         seen = "gone, as people say" if undo.step.undo_by_hand else "gone, read back"
         result = seen if undo.gone_ns is not None else "NOT shown to be gone"
-        by_hand = (
-            f"By hand: {undo.step.manual_command}"
-            if undo.gone_ns is None and undo.step.manual_command
-            else ""
-        )
+        command = by_hands.get(undo.step.id, "")
+        by_hand = f"By hand: {command}" if undo.gone_ns is None and command else ""
         tries = f"{undo.attempts} attempts" if undo.attempts > 1 else ""
         rows.append(
             row(

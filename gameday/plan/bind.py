@@ -48,16 +48,18 @@ def bind(plan: Plan, values: Mapping[str, str]) -> Plan:
             f"the plan asks for ${{{missing[0]}}}, which is not known here",
             todo="Values that begin with `lab.` come from a lab that is up: `gameday lab up`.",
         )
+    return _walk(plan, lambda text, as_json: fill(text, values, as_json=as_json))
 
-    def fill(text: str, as_json: bool) -> str:
-        def value(match: re.Match[str]) -> str:
-            if match[1] not in values:
-                return match[0]  # Known later, or named in an undo by hand alone.
-            return json.dumps(values[match[1]])[1:-1] if as_json else values[match[1]]
 
-        return _VALUE.sub(value, text)
+def fill(text: str, values: Mapping[str, str], *, as_json: bool = False) -> str:
+    """Return a text with each value filled in that is known; inside JSON text it is escaped."""
 
-    return _walk(plan, fill)
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            return match[0]  # Known later, or named in an undo by hand alone.
+        return json.dumps(values[match[1]])[1:-1] if as_json else values[match[1]]
+
+    return _VALUE.sub(value, text)
 
 
 def _walk(item: T, change: Any, *, as_json: bool = False) -> T:

@@ -129,7 +129,7 @@ class ProbeKind(StrEnum):
 class Probe:
     """One measurement at a fixed rate with its own deadline. `spec` is JSON text, by kind.
 
-    http: {"url", "method"="GET", "status"=[200..299], "body"?, "headers"?, "keep_alive"=false}
+    http: {"url", "method"="GET", "status"=[200..299], "body"?, "headers"?}; a new connection for each sample
     tcp: {"host", "port"} · sql: {"dsn", "query", "expect"?} · process: {"argv"}
     activity: a Chaos Toolkit probe {"provider", "tolerance"}
     prometheus, alertmanager: see hosts.prometheus

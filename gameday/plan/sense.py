@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gameday.plan.model import PPM, Plan, Step, StepKind
+from gameday.plan.model import PPM, Plan, Segment, Step, StepKind
 from gameday.plan.people import people_warnings
 from gameday.plan.radius import too_much
 from gameday.plan.source import Source
@@ -125,4 +125,21 @@ def warnings(plan: Plan) -> tuple[str, ...]:
         and not any(s.kind in (StepKind.FAILOVER, StepKind.MANUAL) for s in plan.steps)
     ):
         found.append("recovery is by the plan, but no step of it fails over")
+    if plan.ledger is None and any(probe.writes for probe in plan.probes):
+        found.append("a probe writes, but without a `ledger` nothing removes what it wrote at the end")
+    found += _dwell_warnings(plan)
     return tuple(found)
+
+
+def _dwell_warnings(plan: Plan) -> list[str]:
+    """Recovery is shown by a whole window of steady state before the plan begins to fail back."""
+    back = next((n for n, step in enumerate(plan.steps) if step.segment is Segment.FAIL_BACK), None)
+    if back is None or not plan.objectives:
+        return []
+    dwell_ns = sum(step.for_ns or 0 for step in plan.steps[:back] if step.kind is StepKind.HOLD)
+    stabilise_ns = plan.steady_state.stabilise_ns
+    if dwell_ns >= stabilise_ns:
+        return []
+    short = f"last {as_text(dwell_ns)} together" if dwell_ns else "are missing"
+    need = f"`stabilise` needs {as_text(stabilise_ns)}"
+    return [f"the holds before failing back {short}, {need}: recovery could not be shown"]

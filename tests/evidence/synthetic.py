@@ -81,7 +81,7 @@ def make_plan(**changes) -> Plan:
             do=act("primary database dies", node="a"), undo=act("start a", func="start", node="a"),
             in_place=act("a is down", func="is_down", node="a"), ttl_ns=120 * NS,
             survives="Runner killed: the watchdog undoes it within seconds.",
-            manual_command="gameday.actions.postgres start --node a",
+            manual_command="gameday.actions.postgres start --node a --at ${lab.control}",
         ),
         Step("2-detect", "notice that orders are refused", StepKind.FAILOVER, 1, 25 * NS, runbook=book,
              segment=Segment.DETECT, do=act("notice", "lab", "wait_unhealthy")),
@@ -155,7 +155,12 @@ def opening(story: Story) -> None:
         MS, RunStarted("20260101T000000Z-abcdef", digest, "0", "boot", "0.1.0", software, "r.ito", "host")
     )
     story.add(2 * MS, ClockRead("chrony", 3 * MS, "0"))
-    story.add(3 * MS, TargetsResolved("lab", '{"name":"gameday-lab"}', ("node:a",), 2))
+    story.add(
+        3 * MS,
+        TargetsResolved(
+            "lab", '{"name":"gameday-lab"}', ("node:a",), 2, (("lab.control", "http://127.0.0.1:9"),)
+        ),
+    )
     story.add(4 * MS, HostStarted("1-dies", "action", 4242, 1, "boot"))
     story.add(2500 * MS, Armed(8))
     story.add(2501 * MS, PhaseChanged(Phase.BASELINE, "armed"))

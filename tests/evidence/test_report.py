@@ -89,7 +89,7 @@ def test_a_halted_run_says_by_what_and_a_stuck_undo_calls_for_a_person():
     found, _ = page(halted(stuck=True))
     for words in (
         "NOT DEMONSTRATED", "A person is needed", "NOT shown to be gone", "breached: halted the run",
-        "halted +10.00 s by stop condition", "By hand: gameday.actions.postgres start --node a",
+        "halted +10.00 s by stop condition", "By hand: gameday.actions.postgres start --node a --at http://127.0.0.1:9",
         "never read back as gone",
     ):  # fmt: skip
         assert words in found.text, words

@@ -89,7 +89,9 @@ def test_heavy_libraries_stay_in_their_hosts(path):
         assert name not in ENTRIES, f"{name} is the entry of a process: nobody imports it"
 
 
-@pytest.mark.parametrize("module", ["gameday.runner.watchdog", "gameday.console.__main__", "gameday.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["gameday.runner.watchdog", "gameday.console.__main__", "gameday.cli.main"]
+)
 def test_what_must_start_quickly_imports_nothing_heavy(module):
     code = f"import {module}, sys; print(*sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -247,3 +247,17 @@ def test_rates_and_ratios():
     for wrong in ("101%", "-1%", 0.5):
         with pytest.raises(ValueError, match="share"):
             ratio_ppm(wrong)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("ledger: {writer: orders, every: 20ms}", "", "nothing removes what it wrote at the end"),
+        ("- hold: 6s", "- hold: 2s", "the holds before failing back last 2s together, `stabilise` needs 5s"),
+        ("  - hold: 6s", "", "the holds before failing back are missing"),
+    ],
+)
+def test_what_a_drill_would_regret_is_warned_of(project, old, new, words):
+    text = (project / "experiments" / "primary-loss.yaml").read_text().partition("     # numbered writes")[0]
+    assert old in text
+    assert any(words in warning for warning in load_plan(write(project, text.replace(old, new))).warnings)
