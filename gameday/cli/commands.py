@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from gameday.cli import exits
+from gameday.cli.asked import operator
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -43,11 +43,6 @@ def carry_out(asked: argparse.Namespace) -> int:
             return _operate(asked)
         case _:
             return _look(asked)
-
-
-def operator(asked: argparse.Namespace) -> str:
-    """Return who asks, as claimed."""
-    return asked.by or getpass.getuser()
 
 
 def _operate(asked: argparse.Namespace) -> int:
@@ -118,15 +113,4 @@ def _findings(run_dir: Path, *, as_json: bool) -> int:
         print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
         print("\n".join(summary_lines(document, run_dir, colour=sys.stdout.isatty())))
-    return code_of(document)
-
-
-def code_of(document: dict[str, Any]) -> int:
-    """Return the exit code that a run's findings call for."""
-    return exits.exit_code(
-        verdict=document["verdict"],
-        outcome=document["outcome"],
-        stuck=bool(document["stuck"]),
-        failed_over=document["failed_over"],
-        interrupted=str(document["halted_by"] or "").startswith("operator"),
-    )
+    return exits.code_of(document)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gameday.checkers.document import as_document
 from gameday.cli import exits
-from gameday.cli.commands import code_of, operator
+from gameday.cli.asked import operator
 from gameday.console.summary import summary_lines
 from gameday.errors import RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
@@ -81,7 +81,7 @@ def _tell(end: RunEnd) -> int:
             interrupted=end.interrupted,
         )
     print("\n".join(summary_lines(document, end.run_dir, colour=sys.stdout.isatty())))
-    return code_of(document)
+    return exits.code_of(document)
 
 
 def _view(started: queue.SimpleQueue[Path | None], plain: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 DEFECT, PERSON, USAGE, REFUSED, FAIL, UNKNOWN, PASS = 70, 5, 2, 3, 1, 4, 0
 
 
@@ -24,3 +26,14 @@ def exit_code(*, verdict: str, outcome: str, stuck: bool, failed_over: bool, int
     if interrupted or outcome == "crashed" or verdict in ("unknown", "not_tested"):
         return UNKNOWN
     return PASS
+
+
+def code_of(document: dict[str, Any]) -> int:
+    """Return the exit code that a run's findings call for."""
+    return exit_code(
+        verdict=document["verdict"],
+        outcome=document["outcome"],
+        stuck=bool(document["stuck"]),
+        failed_over=document["failed_over"],
+        interrupted=str(document["halted_by"] or "").startswith("operator"),
+    )

@@ -10,11 +10,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from gameday.engine.people import Gate, missing, said_of, with_gate
+from gameday.engine.people import Gate, missing, needs_of, said_of, with_gate
+from gameday.engine.state import Running, State, Undoing
 from gameday.history.events import Effect, Halted, StepEnded, StepStarted, UndoEnded
 from gameday.history.people import (
     ApprovalGiven,
@@ -22,28 +21,13 @@ from gameday.history.people import (
     GateEnded,
     GateWaiting,
     ManualReported,
-    Need,
     PeopleEvent,
 )
-from gameday.plan.approvals import START, Requirement
-from gameday.plan.model import NS, Plan, StepKind
-
-if TYPE_CHECKING:
-    from gameday.engine.state import Running, State, Undoing
+from gameday.plan.approvals import START
+from gameday.plan.model import NS, StepKind
 
 Settled = GateWaiting | GateEnded | StepEnded | UndoEnded
 _HARMLESS = (StepKind.HOLD, StepKind.APPROVAL)
-
-
-def needs_of(requirements: Iterable[Requirement]) -> tuple[Need, ...]:
-    """Return what the engine must know of requirements; who is fit to meet them is judged outside."""
-    counts: dict[tuple[str, bool], int] = {}
-    for need in requirements:
-        counts[need.role, need.live] = counts.get((need.role, need.live), 0) + need.count
-    return tuple(Need(role, count, live) for (role, live), count in counts.items())
-
-
-# --- folding ---------------------------------------------------------------------------------
 
 
 def people(state: State, event: PeopleEvent) -> State:
@@ -193,8 +177,3 @@ def late_undo(state: State, undo: Undoing) -> UndoEnded | None:
         return None
     text = state.step(undo.step).undo_by_hand
     return UndoEnded(undo.step, undone=False, detail=f"nobody said that it is done; by hand: {text}")
-
-
-def begin_people(plan: Plan) -> tuple[tuple[Need, ...], int]:
-    """Return what the plan itself asks for at the start: a run that was told nothing else fails closed."""
-    return needs_of(plan.approvals.before_faults), plan.approvals.timeout_ns

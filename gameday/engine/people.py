@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gameday.history.people import ApprovalGiven, ManualReported, Need
+from gameday.plan.approvals import Requirement
+from gameday.plan.model import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,19 @@ def said_of(needs: Iterable[Need]) -> str:
 def with_gate(people: People, gate: Gate) -> People:
     """Return the same with one gate added or replaced."""
     return replace(people, gates=(*(g for g in people.gates if g.gate != gate.gate), gate))
+
+
+def needs_of(requirements: Iterable[Requirement]) -> tuple[Need, ...]:
+    """Return what the engine must know of requirements; who is fit to meet them is judged outside."""
+    counts: dict[tuple[str, bool], int] = {}
+    for need in requirements:
+        counts[need.role, need.live] = counts.get((need.role, need.live), 0) + need.count
+    return tuple(Need(role, count, live) for (role, live), count in counts.items())
+
+
+# --- folding ---------------------------------------------------------------------------------
+
+
+def begin_people(plan: Plan) -> tuple[tuple[Need, ...], int]:
+    """Return what the plan itself asks for at the start: a run that was told nothing else fails closed."""
+    return needs_of(plan.approvals.before_faults), plan.approvals.timeout_ns

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gameday.engine.gates import begin_people
 from gameday.engine.meters import Meter, meters_of
-from gameday.engine.people import NOBODY, People
+from gameday.engine.people import NOBODY, People, begin_people
 from gameday.engine.windows import Gauge, gauges_of
 from gameday.history.events import Halted, Phase
 from gameday.plan.model import Plan, Step

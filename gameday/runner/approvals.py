@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gameday.engine.gates import needs_of
-from gameday.engine.people import missing, said_of
+from gameday.engine.people import missing, needs_of, said_of
 from gameday.errors import GameDayError, NotAuthorised, RecordError, Refused
 from gameday.history.people import ApprovalGiven, ApprovalsNeeded
 from gameday.hosts.clock import utc_text

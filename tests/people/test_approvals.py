@@ -9,8 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.engine.gates import needs_of
-from gameday.engine.people import missing
+from gameday.engine.people import missing, needs_of
 from gameday.errors import NotAuthorised
 from gameday.history.people import Need
 from gameday.hosts.sshkeygen import sign
