@@ -41,7 +41,7 @@ NS = 1_000_000_000
 
 SERVER = """
 import asyncio
-ANSWERS = {b"/identity": b'{"environment": "bench"}'}
+ANSWERS = {b"/identity": b'{"environment": "lab"}'}
 async def serve(reader, writer):
     try:
         head = await reader.readuntil(b"\\r\\n\\r\\n")
@@ -68,7 +68,7 @@ def plan_text(url: str, hold: str, hz: float) -> str:
             "title": "soak",
             "kind": "game-day",
             "service": "bench",
-            "target": {"environment": "bench", "identity": {"http": f"{url}/identity"}},
+            "target": {"environment": "lab", "identity": {"http": f"{url}/identity"}},
             "probes": {n: {"http": {"url": f"{url}/"}, "every": period, "timeout": "400ms"} for n in names},
             "slos": slos,
             "steady_state": {"slos": list(slos), "baseline": "1s", "stabilise": "1s"},
