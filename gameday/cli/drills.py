@@ -16,7 +16,7 @@ from gameday.cli.asked import operator
 from gameday.console.summary import summary_lines
 from gameday.errors import RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
-from gameday.plan.model import Plan
+from gameday.plan.model import Plan, StepKind
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import lab_state_file
@@ -42,6 +42,8 @@ def carry_out(asked: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     if asked.rehearse:
         return _rehearse(plan, project, find_policy(project, asked.policy))
+    if not asked.yes:
+        _confirm(plan)
     return _run(plan, project, asked)
 
 
@@ -63,6 +65,25 @@ def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
         started.put(None)
         view.join(VIEW_WAIT_S + 1.0)
     return _tell(end)
+
+
+def _confirm(plan: Plan) -> None:
+    """Ask at a terminal before anything but a lab is touched. Pipelines are held by policy and approvals.
+
+    Raises:
+        Refused: The answer was not the environment's name.
+    """
+    environment = plan.target.environment
+    if environment == "lab" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    faults = [step.name for step in plan.steps if step.kind is StepKind.FAULT]
+    print(f"{plan.title}\n  touches {environment}: {'; '.join(faults) or 'no fault'}")
+    try:
+        answer = input(f"  Type {environment} to begin: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != environment:
+        raise Refused("not confirmed; nothing was touched", todo="Begin again, or give --yes.")
 
 
 def _tell(end: RunEnd) -> int:

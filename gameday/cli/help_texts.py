@@ -68,7 +68,10 @@ COMMANDS: dict[str, Text] = {
             _PLAN,
             (("--rehearse",), {"action": "store_true", "help": "every read and check, and no write"}),
             (("--run-dir",), {"metavar": "DIR", "help": "where to put the run folder"}),
-            (("--yes",), {"action": "store_true", "help": "do not ask before the start"}),
+            (
+                ("--yes",),
+                {"action": "store_true", "help": "do not ask before the start (a lab is never asked for)"},
+            ),
             _POLICY,
             _BY,
             _PLAIN,
