@@ -171,7 +171,9 @@ def _undo_name(plan: Plan, step_id: str) -> str:
     step = next((s for s in plan.steps if s.id == step_id), None)
     if step is None:
         return step_id
-    return step.name if step.kind is StepKind.FAULT or step.undo is None else step.undo.name
+    if step.kind is StepKind.FAULT or step.undo is None:
+        return step.name
+    return step.undo.name.removeprefix("undo of ")  # The line begins with `undo` already.
 
 
 def _names(plan: Plan, step_ids: tuple[str, ...]) -> str:
