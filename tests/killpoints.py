@@ -3,7 +3,7 @@
     make killpoints                               three drills cut short, every event of each
     python -m tests.killpoints latency            this drill alone
     python -m tests.killpoints latency 7 12       only these events of it
-    python -m tests.killpoints --seed 5 --modes runner,both
+    python -m tests.killpoints --seed 5 --modes runner,both --jobs 2
 
 After each event the runner is killed. At a seeded third of them also:
 
@@ -12,8 +12,8 @@ After each event the runner is killed. At a seeded third of them also:
     stop      the runner is stopped: the watchdog takes it for dead, kills it, and undoes
 
 Each time: every fault is gone (within five seconds of the watchdog noticing, or the line says LATE: an
-undo has its own time, and the machine may be busy; or when `recover` has ended), the target is whole, the history reads back, and `gameday runs` says crashed
-(unless the drill had written its last record).
+undo has its own time, and the machine may be busy; or when `recover` has ended), the target is whole,
+the history reads back, and `gameday runs` says crashed (unless the drill had written its last record).
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from gameday.actions import http
@@ -183,9 +186,8 @@ def modes_at(seed: int, plan_name: str, number: int, wanted: tuple[str, ...]) ->
     return tuple(mode for mode in wanted if mode == "runner" or picked)
 
 
-def sweep(site, plan_name: str, numbers, seed: int, modes: tuple[str, ...]) -> dict[str, list[str]]:
-    """Kill at each of the numbers until the drill is over; what failed, by mode."""
-    seen: dict[str, list[str]] = {mode: [] for mode in modes}
+def sweep(site, plan_name: str, numbers, seed: int, modes: tuple[str, ...]) -> None:
+    """Kill at each of the numbers until the drill is over; print a line for each kill."""
     for number in numbers:
         for mode in modes_at(seed, plan_name, number, modes):
             try:
@@ -194,21 +196,15 @@ def sweep(site, plan_name: str, numbers, seed: int, modes: tuple[str, ...]) -> d
                 said = f"LEFT BEHIND: {plan_name} event {number} {mode}: {error}"
                 site.mend()
             if said is None:
-                return seen
-            seen[mode].append(said)
+                return
             print(said, flush=True)
-    return seen
 
 
-def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tests.killpoints")
-    asked.add_argument("plan", nargs="?", choices=PLANS)
-    asked.add_argument("numbers", nargs="*", type=int)
-    asked.add_argument("--seed", type=int, default=3)
-    asked.add_argument("--modes", default=",".join(MODES))
-    asked.add_argument("--every", type=int, default=1, help="only every Nth event")
-    options = asked.parse_args()
-    modes, began, left, count = tuple(options.modes.split(",")), time.monotonic(), 0, 0
+def sweep_part(options) -> None:
+    """Sweep the events whose number falls to this part, on a lab and a target of its own."""
+    part, parts = map(int, options.part.split("/"))
+    numbers = options.numbers or range(1, 500, options.every)
+    mine = [number for place, number in enumerate(numbers) if place % parts == part]
     with tempfile.TemporaryDirectory(prefix="killpoints-") as name:
         folder, target = Path(name), Target()
         os.environ["GAMEDAY_LAB_DIR"] = str(folder / "lab")
@@ -220,24 +216,63 @@ def main() -> int:
                     site = BenchSite(folder / "bench", target)
                 else:
                     site = LabSite(make_project(folder / plan_name, **SHORT), lab_values(folder / "lab"))
-                seen = sweep(
-                    site, plan_name, options.numbers or range(1, 500, options.every), options.seed, modes
-                )
-                for mode, lines in seen.items():
-                    bad = sum(line.startswith("LEFT") for line in lines)
-                    late = sum("LATE" in line for line in lines)
-                    what = f"{bad} left something behind, {late} late"
-                    print(f"{plan_name:16} {mode:9} {len(lines):4} kill points, {what}", flush=True)
-                    count, left = count + len(lines), left + bad
+                sweep(site, plan_name, mine, options.seed, tuple(options.modes.split(",")))
         finally:
             target.close()
             if on_lab:
                 run_lab(folder / "lab", "down")
+
+
+def sweep_all(jobs: int) -> tuple[list[str], bool]:
+    """Run every part in a process of its own; a drill waits more than it computes. Return what they said."""
+    lines: list[str] = []
+    command = [sys.executable, "-m", "tests.killpoints", *sys.argv[1:]]
+    parts = [
+        subprocess.Popen([*command, "--part", f"{n}/{jobs}"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for n in range(jobs)
+    ]
+
+    def listen(process: subprocess.Popen) -> None:
+        for line in process.stdout:
+            lines.append(line)
+            print(line, end="", flush=True)
+
+    listeners = [threading.Thread(target=listen, args=(process,)) for process in parts]
+    for thread in listeners:
+        thread.start()
+    for thread in listeners:
+        thread.join()
+    return lines, all(process.wait() == 0 for process in parts)
+
+
+LINE = re.compile(r"(LEFT BEHIND: )?(\S+) event +\d+ (?:\S+ +)?(runner|watchdog|both|stop) *:")
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(prog="python -m tests.killpoints")
+    asked.add_argument("plan", nargs="?", choices=PLANS)
+    asked.add_argument("numbers", nargs="*", type=int)
+    asked.add_argument("--seed", type=int, default=3)
+    asked.add_argument("--modes", default=",".join(MODES))
+    asked.add_argument("--every", type=int, default=1, help="only every Nth event")
+    asked.add_argument("--jobs", type=int, default=4, help="how many at a time, each on a lab of its own")
+    asked.add_argument("--part", help=argparse.SUPPRESS)
+    options = asked.parse_args()
+    if options.part:
+        sweep_part(options)
+        return 0
+    began = time.monotonic()
+    lines, whole = sweep_all(options.jobs)
+    found = [(match, line) for line in lines if (match := LINE.match(line))]
+    for (plan_name, mode), group in sorted(Counter((m[2], m[3]) for m, _ in found).items()):
+        mine = [(m, line) for m, line in found if (m[2], m[3]) == (plan_name, mode)]
+        left, late = sum(bool(m[1]) for m, _ in mine), sum("LATE" in line for _, line in mine)
+        print(f"{plan_name:16} {mode:9} {group:4} kill points, {left} left something behind, {late} late")
+    left = sum(bool(match[1]) for match, _ in found)
     minutes = (time.monotonic() - began) / 60
-    print(
-        f"{count} kill points in {minutes:.1f} minutes, seed {options.seed}: {left or 'nothing'} was left behind"
-    )
-    return 1 if left or not count else 0
+    ending = f"{left or 'nothing'} was left behind" if whole else "a part of them ended before its time"
+    print(f"{len(found)} kill points in {minutes:.1f} minutes, seed {options.seed}: {ending}")
+    return 1 if left or not found or not whole else 0
 
 
 if __name__ == "__main__":
