@@ -138,7 +138,8 @@ class Host:
         if job["in_place"] is not None:
             wanted = request["role"] == "do"
             left_s = request["timeout_s"] - (time.monotonic() - began_s) - MARGIN_S
-            wait_s = READ_BACK_WAIT_S if wanted else max(left_s, 0.0)
+            # An undo that raised is to be tried again soon, and not watched until its time is up.
+            wait_s = READ_BACK_WAIT_S if wanted or error else max(left_s, 0.0)
             reply |= self._read_back(job["in_place"], wanted=wanted, wait_s=wait_s)
         return reply
 

@@ -61,7 +61,12 @@ def _answer(
             return {"code": None}
         return {"code": os.waitstatus_to_exitcode(status) if pid else None}
     ready, say = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(ready)
+        os.close(say)
+        raise
     if pid == 0:
         _child(asked, [*fds, say], sock, host)
     os.close(say)

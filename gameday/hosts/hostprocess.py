@@ -56,6 +56,14 @@ class HostProcess:
             self._close_stdin()
             raise OSError(0, f"no means to watch it: {error}") from error
 
+    def leader(self) -> int:
+        """Return the pid whose session is this host's; 0 when that pid names another process by now.
+
+        While a member of the session lives the pid is not given away, so a session without its
+        leader is still this host's own.
+        """
+        return self.pid if start_ticks(self.pid) in (None, self.start_ticks) else 0
+
     def write(self, message: dict[str, Any]) -> bool:
         """Send one message; tell whether that was possible."""
         with self._pipe_lock:

@@ -121,7 +121,9 @@ class LoadHost:
         """Kill Locust and everything it started."""
         if self._process is not None:
             self._ending = True
-            kill_all(self._process.pid, f"load-{os.getpid()}-{self._load.name}")
+            # Once it has been waited for, its pid may be anybody's; its children still carry the mark.
+            leader = self._process.pid if self._process.returncode is None else 0
+            kill_all(leader, f"load-{os.getpid()}-{self._load.name}")
 
     def close(self) -> None:
         """End Locust: by command, then SIGINT, then SIGKILL."""

@@ -17,7 +17,8 @@ from typing import Any
 from gameday.hosts.forkserver import MARKER_LENGTH, PLACEHOLDER, REQUEST_MAX
 from gameday.hosts.processes import MARKER
 
-ANSWER_S = 20.0
+FIRST_ANSWER_S = 20.0
+WARM_ANSWER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Child:
     stdout: int
 
 
+class ServerLostError(OSError):
+    """The fork server died or does not answer. Not that a fork failed."""
+
+
 class Spawner:
     """A fork server, started at its first order and started anew when it has died."""
 
@@ -38,20 +43,48 @@ class Spawner:
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
+        self._closed = False
 
     def spawn(self, *, cwd: Path | None, log: Path) -> Child:
         """Return a new host. Its stderr goes to the end of `log`.
 
+        A server that died is replaced once, and gets an order of its own: a host which the dead one
+        may have forked reads the end of its stdin, and leaves.
+
         Raises:
             OSError: No process can be had.
         """
+        try:
+            return self._order(cwd, log)
+        except ServerLostError:
+            return self._order(cwd, log)
+
+    def reap(self, child: Child) -> int | None:
+        """Return the exit code of a host that has ended; None when nobody can tell any more."""
+        with self._lock:
+            if self._sock is None:
+                return None  # The server has ended; then init has reaped the host.
+            try:
+                code = self._exchange(self._sock, {"reap": child.pid}, [])["code"]
+            except OSError:
+                self._drop()
+                return None
+        return None if code is None else int(code)
+
+    def close(self) -> None:
+        """End the server, for good. Hosts live until their own stdin ends."""
+        with self._lock:
+            self._closed = True
+            self._drop()
+
+    def _order(self, cwd: Path | None, log: Path) -> Child:
         marker = secrets.token_hex(MARKER_LENGTH // 2)
+        request = {"fork": marker, "cwd": str(cwd) if cwd else None}
         stderr = _append(log)
         inlet, stdin = os.pipe()
         stdout, outlet = os.pipe()
         try:
-            request = {"fork": marker, "cwd": str(cwd) if cwd else None}
-            reply = self._ask(request, [inlet, outlet, stderr])
+            pid = self._fork(request, [inlet, outlet, stderr])
         except OSError:
             os.close(stdin)
             os.close(stdout)
@@ -59,40 +92,31 @@ class Spawner:
         finally:
             for fd in (inlet, outlet, stderr):
                 os.close(fd)
-        return Child(int(reply["pid"]), marker, stdin, stdout)
+        return Child(pid, marker, stdin, stdout)
 
-    def reap(self, child: Child) -> int | None:
-        """Return the exit code of a host that has ended; None when nobody can tell any more."""
-        try:
-            code = self._ask({"reap": child.pid}, [], again=False)["code"]
-        except OSError:
-            return None  # The server died; then init has reaped the host.
-        return None if code is None else int(code)
-
-    def close(self) -> None:
-        """End the server. Hosts live until their own stdin ends."""
+    def _fork(self, request: dict[str, Any], fds: list[int]) -> int:
         with self._lock:
-            self._drop()
-
-    def _ask(self, request: dict[str, Any], fds: list[int], *, again: bool = True) -> dict[str, Any]:
-        with self._lock:
+            if self._closed:
+                raise OSError(0, "no more hosts are started: the run is ending")
+            sock = self._sock or self._start()
             try:
-                reply = self._exchange(request, fds)
+                reply = self._exchange(sock, request, fds)
             except OSError:
                 self._drop()
-                if not again:
-                    raise
-                reply = self._exchange(request, fds)
+                raise
         if "error" in reply:
             raise OSError(0, str(reply["error"]))
-        return reply
+        return int(reply["pid"])
 
-    def _exchange(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        sock = self._sock or self._start()
-        socket.send_fds(sock, [json.dumps(request).encode()], fds)
-        data = sock.recv(REQUEST_MAX)
+    def _exchange(self, sock: socket.socket, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        try:
+            socket.send_fds(sock, [json.dumps(request).encode()], fds)
+            data = sock.recv(REQUEST_MAX)
+        except OSError as error:
+            raise ServerLostError(0, f"the fork server does not answer: {error}") from error
         if not data:
-            raise OSError(0, f"the fork server ended; its log is {self._log}")
+            raise ServerLostError(0, f"the fork server ended; its log is {self._log}")
+        sock.settimeout(WARM_ANSWER_S)  # It has imported everything: from now on it answers at once.
         reply: dict[str, Any] = json.loads(data)
         return reply
 
@@ -115,7 +139,7 @@ class Spawner:
         finally:
             theirs.close()
             os.close(log)
-        ours.settimeout(ANSWER_S)
+        ours.settimeout(FIRST_ANSWER_S)
         self._sock = ours
         return ours
 

@@ -124,7 +124,7 @@ class ActionHost:
         host.is_doomed = True
         thread = threading.Thread(
             target=end_all,
-            args=(host.pid, *self._markers(host)),
+            args=(host.leader(), *self._markers(host)),
             kwargs={"grace_s": grace_ns / NS, "since_ticks": host.start_ticks},
             name=f"kill-{self.name}",
             daemon=True,
@@ -156,7 +156,7 @@ class ActionHost:
         host.is_doomed = True
         markers = self._markers(host)
         host.close(0.5 if len(markers) == 1 else 0.0)
-        kill_all(host.pid, *(markers if len(markers) > 1 else ()))
+        kill_all(host.leader(), *(markers if len(markers) > 1 else ()), since_ticks=host.start_ticks)
         if self._own is not None:
             self._own.close()
 

@@ -9,12 +9,14 @@ is in the way of a halt.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ HALT_FILE = "halt"
 
 def socket_path(run_dir: Path) -> Path:
     """Return where the runner of that run listens."""
-    return runtime_dir() / f"{run_dir.name[-23:]}.sock"
+    name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:20]
+    return runtime_dir() / f"{name}.sock"
 
 
 class ControlSocket:
@@ -53,13 +56,16 @@ class ControlSocket:
             self._server.bind(str(self._path))
         finally:
             os.umask(mask)
+        self._inode = self._path.lstat().st_ino
         self._server.listen(8)
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def close(self) -> None:
         """Stop listening."""
         self._server.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if self._path.lstat().st_ino == self._inode:  # Not one that another run has put there since.
+                self._path.unlink()
 
     def _serve(self) -> None:
         while True:

@@ -125,6 +125,7 @@ class _Drill:
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
         self.halts_asked = 0
+        self.halt_file_seen = False
         self.guard: Guard | None = None
         self.looked_ns = 0
         self.guards_lost = 0
@@ -134,23 +135,30 @@ class _Drill:
         with ExitStack() as stack:
             stack.callback(self.history.close)
             self._take_signals(stack)
+            beats = ExitStack()
             try:
                 self._begin()
                 if started is not None:
                     started.put(self.folder)
                 self._start_guard()
                 stack.callback(self._end_guard)
+                stack.enter_context(beats)  # Closed after all that is made ready below.
+                ready = stack.enter_context(ExitStack())
                 assert self.guard is not None
                 with self.guard.beating():
-                    loop = self._arm(stack)
+                    loop = self._arm(ready)
             except GameDayError as error:
                 self.is_settled = True
+                if self.guard is not None:
+                    beats.enter_context(self.guard.beating())
                 self._end(begin(self.plan), Outcome.REFUSED)
                 if isinstance(error, Refused):
                     raise
                 raise Refused(str(error), todo=error.todo) from error
             state = loop.run()
             self.is_settled = True
+            # Hosts, loads and probes may take their time to end; that is no sign of death.
+            beats.enter_context(self.guard.beating())
             outcome = Outcome.HALTED if state.halted is not None else Outcome.COMPLETED
             return self._end(state, Outcome.REFUSED if state.is_refused else outcome)
 
@@ -273,7 +281,15 @@ class _Drill:
     def _replace_guard(self) -> None:
         """The watchdog died: start another at once; without one the run must not go on."""
         self.guards_lost += 1
-        guard = self.guard = self._new_guard()
+        try:
+            guard = self._new_guard()
+        except OSError as error:
+            assert self.guard is not None
+            self.guard.is_lost = False  # Asked for once: a halt is under way, and undoes from here.
+            reason = f"the watchdog died and no other can be started: {error}"
+            self.inbox.put((self.clock.now_ns(), HaltAsked(by="watchdog", reason=reason)))
+            return
+        self.guard = guard
         if self.guards_lost > GUARDS_LOST_MAX:
             reason = f"the watchdog died {self.guards_lost} times"
             self.inbox.put((self.clock.now_ns(), HaltAsked(by="watchdog", reason=reason)))
@@ -306,7 +322,8 @@ class _Drill:
         if now_ns - self.looked_ns < _LOOK_EVERY_NS:
             return
         self.looked_ns = now_ns
-        if (self.folder / HALT_FILE).exists():
+        if not self.halt_file_seen and (self.folder / HALT_FILE).exists():
+            self.halt_file_seen = True
             self.inbox.put((now_ns, HaltAsked(by="operator (halt file)", reason="a halt file was put down")))
         asked = self.ready.halting()
         if asked is not None and self.halts_asked < HALTS_ASKED_MAX:

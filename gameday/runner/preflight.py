@@ -255,8 +255,9 @@ class LookHost:
 
     def close(self) -> None:
         """End the host."""
-        if self._host is not None:
-            self._host.close()
+        host, self._host = self._host, None
+        if host is not None:
+            host.close()
 
 
 def monitoring(plan: Plan, crew: ProbeCrew, rules: Rules) -> Iterator[Check]:
