@@ -12,7 +12,7 @@ window, at no less than the minimum capacity under load. A relapse voids it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gameday.checkers.findings import Finding, Interval, Verdict
 from gameday.checkers.view import Injection, View, seconds
@@ -43,7 +43,8 @@ class Recovery:
     fault: Injection
     relapsed: bool = False
     unreadable: int = 0
-    last_seen_ns: int = 0
+    down_until_ns: int = 0  # Where it had not recovered: the last instant at which that is known.
+    is_unsure: bool = False  # It answered again, and nobody measured whether that held.
 
     @property
     def interval(self) -> Interval | None:
@@ -51,7 +52,7 @@ class Recovery:
         if self.onset is None:
             return None
         if self.recovered is None:
-            return Interval(max(self.last_seen_ns - self.onset.hi_ns, 0), None)
+            return Interval(max(self.down_until_ns - self.onset.hi_ns, 0), None)
         low = max(self.recovered.lo_ns - self.onset.hi_ns, 0)
         return Interval(low, max(self.recovered.hi_ns - self.onset.lo_ns, 0))
 
@@ -67,13 +68,12 @@ def disruption(view: View, objective: Objective) -> Recovery | None:
     until_ns = view.failback_ns
     window = [s for s in samples if s.sent_ns < until_ns]
     readable = [s for s in window if s.reading is not Reading.UNREADABLE]
-    last_seen_ns = readable[-1].ended_ns if readable else first_fault_ns
     start = next(
         (n for n, s in enumerate(readable) if s.reading is Reading.BAD and s.ended_ns >= first_fault_ns),
         None,
     )
     if start is None:
-        return Recovery(None, None, view.injections[-1], last_seen_ns=last_seen_ns)
+        return Recovery(None, None, view.injections[-1])
     bad = readable[start]
     fault = max((i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns)
     # Several samples may be in flight at once. A good one shows the service up before the bad one's
@@ -82,10 +82,11 @@ def disruption(view: View, objective: Objective) -> Recovery | None:
     good_before_ns = max((s.sent_ns for s in goods), default=0)
     # Not the last fault's command: an earlier one may have been the one that hurt.
     onset = Span(max(good_before_ns, first_fault_ns), _first_end_ns(readable[start:], bad))
-    recovered, relapsed = _recovered(view, objective, readable[start:], onset.hi_ns, until_ns)
-    hi_ns = recovered.hi_ns if recovered else last_seen_ns
+    found = _recovered(view, objective, readable[start:], onset.hi_ns, until_ns)
+    found = replace(found, onset=onset, fault=fault)
+    hi_ns = found.recovered.hi_ns if found.recovered else readable[-1].ended_ns
     unreadable = sum(s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window)
-    return Recovery(onset, recovered, fault, relapsed, unreadable, last_seen_ns)
+    return replace(found, unreadable=unreadable)
 
 
 def _first_end_ns(samples: list[Sample], first: Sample) -> int:
@@ -96,8 +97,8 @@ def _first_end_ns(samples: list[Sample], first: Sample) -> int:
 
 def _recovered(
     view: View, objective: Objective, samples: list[Sample], down_ns: int, until_ns: int
-) -> tuple[Span | None, bool]:
-    """Return the recovery, and whether an earlier one was voided by a relapse.
+) -> Recovery:
+    """Return what is known of the recovery, without its onset; a relapse voids an earlier one.
 
     A good sample that was sent before `down_ns`, when the service was surely down, may have been
     answered before it went down: it shows no recovery.
@@ -107,9 +108,11 @@ def _recovered(
     voided = False
     bads_after = _last_bad_runs(samples, need)
     last_bad_ns = samples[0].sent_ns
+    missed = unsure = False
     for number, sample in enumerate(samples):
         if sample.reading is Reading.BAD:
             last_bad_ns = sample.sent_ns
+            missed = unsure = False
             continue
         if sample.sent_ns < down_ns:
             continue
@@ -120,12 +123,15 @@ def _recovered(
         if not held:
             # It answered, but not yet as well as it must; where that was not measured, nobody can tell.
             last_bad_ns = sample.sent_ns if held is False else last_bad_ns
+            missed, unsure = missed or held is False, unsure or held is None
             continue
         if bads_after > number:
             voided = True
             continue
-        return Span(last_bad_ns, sample.ended_ns), voided
-    return None, voided
+        return Recovery(None, Span(last_bad_ns, sample.ended_ns), view.injections[-1], voided)
+    return Recovery(
+        None, None, view.injections[-1], voided, down_until_ns=last_bad_ns, is_unsure=unsure and not missed
+    )
 
 
 def _last_bad_runs(samples: list[Sample], need: int) -> int:
@@ -227,20 +233,41 @@ def _finding(name: str, verdict: Verdict, observed: str, limit: str, why: str) -
     return Finding(name, verdict, observed, limit, "s", why)
 
 
+def _removed(view: View, found: Recovery) -> str:
+    """Tell whether taking a fault away may have ended the outage: `fault_removed`, `unclear` or nothing.
+
+    It is clear when the fault that was commanded last before the outage was taken away, or when a halt
+    took everything away. Where it was another one that had been there before, nobody can tell what
+    helped. What was put in place after the service was lost did not take it away.
+    """
+    assert found.onset is not None
+    assert found.recovered is not None
+    faults = {injection.step.id for injection in view.injections}
+    targets = {step.id: step.target for step in view.plan.steps}
+    verdict = ""
+    for at_ns, _, event in view.undo_starts:
+        began = view.started.get(event.step)
+        is_removal = event.why in ("halt", "ttl", "for", "end", "lost") or event.step in faults
+        if not is_removal or not found.onset.lo_ns <= at_ns <= found.recovered.hi_ns:
+            continue
+        if event.why in ("halt", "lost") or targets[event.step] == found.fault.step.target:
+            return "fault_removed"
+        if began is not None and began[0] <= found.onset.hi_ns:
+            verdict = "unclear"
+    return verdict
+
+
 def recovered_by(view: View, found: Recovery) -> str:
-    """Return who brought the service back: plan, system, fault_removed, or nobody."""
+    """Return who brought the service back: plan, system, fault_removed, unclear, or nobody."""
     if found.onset is None or found.recovered is None:
         return "nobody"
-    faults = {injection.step.id for injection in view.injections}
-    for at_ns, _, event in view.undo_starts:
-        # An undo step of the plan that takes the fault itself away is no recovery either.
-        is_removal = event.why in ("halt", "ttl", "for", "end", "lost") or event.step in faults
-        if is_removal and found.onset.lo_ns <= at_ns <= found.recovered.hi_ns:
-            return "fault_removed"
+    removed = _removed(view, found)
+    if removed:
+        return removed
     for step in view.plan.steps:
         started = view.started.get(step.id)
-        acts = step.kind in (StepKind.FAILOVER, StepKind.MANUAL) and step.segment in ("fail-over", "come-up")
-        if acts and started is not None and started[0] <= found.recovered.hi_ns:
+        acts = step.kind is StepKind.FAILOVER and step.segment in ("fail-over", "come-up")
+        if acts and started is not None and found.onset.lo_ns <= started[0] <= found.recovered.hi_ns:
             return "plan"
     return "system"
 
@@ -253,7 +280,11 @@ def _judge(  # noqa: C901 - the verdict table, a row each
             return Verdict.FAIL, "the service had not recovered when observation ended, after its objective"
         if view.is_interrupted or view.outcome == "crashed":
             return Verdict.UNKNOWN, "observation was cut short before the service recovered"
+        if found.is_unsure:
+            return Verdict.UNKNOWN, "it answered again, but was not observed long enough to show that it held"
         return Verdict.FAIL, "the service had not recovered when observation ended"
+    if by == "unclear":
+        return Verdict.UNKNOWN, "another fault was taken away meanwhile: nobody can tell what brought it back"
     if by != view.plan.recovery:
         if view.is_interrupted or view.outcome == "crashed":
             return (

@@ -276,6 +276,39 @@ def test_a_persons_note_changes_no_finding():
     assert [f.verdict for f in before.findings] == [f.verdict for f in findings_of(story).findings]
 
 
+def test_an_answer_that_nobody_watched_long_enough_is_unknown_and_bounded_by_the_last_bad_sample():
+    plan = make_plan(steady_state=SteadyState(("availability", "latency"), 5 * NS, 30 * NS))
+    story = completed(replace(plan, objectives=(replace(plan.objectives[0], rto_ns=2 * NS),)))
+    found = rta(story)  # Out for 2.5 s; failing back begins before 30 s of steady state can be seen.
+    assert found.verdict == "fail" and "after its objective" in found.why
+    assert found.interval.min_ns <= BACK_NS - FAULT_NS, (
+        "not until the end of the observation: it was up again"
+    )
+    story = completed(plan)
+    found = rta(story)
+    assert found.verdict == "unknown" and "not observed long enough" in found.why
+    assert found.interval.max_ns is None and found.interval.min_ns <= BACK_NS - FAULT_NS
+
+
+@pytest.mark.parametrize(
+    ("began_ns", "verdict"),
+    [(FAULT_NS - NS, "unknown"), (FAULT_NS + 700 * MS, "pass")],
+    ids=["before", "after"],
+)
+def test_taking_another_fault_away_during_the_outage_may_be_what_helped(began_ns, verdict):
+    """Not when it was put in place after the service was lost."""
+    plan = make_plan()
+    other = replace(plan.steps[0], id="0-slow", name="a slow link", target="proxy:payments")
+    story = completed()
+    story.plan = replace(plan, steps=(other, *plan.steps))
+    story.add(began_ns, StepStarted("0-slow"))
+    story.add(began_ns + MS, StepEnded("0-slow", Effect.HAPPENED, in_place=True, read_back_ns=began_ns + MS))
+    story.add(BACK_NS - 300 * MS, UndoStarted("0-slow", "for"))
+    found = rta(story)
+    assert found.verdict == verdict, found.why
+    assert number(found, "recovered_by") == ("unclear" if verdict == "unknown" else "plan")
+
+
 # --- the simulation: whatever the outage and the sampling, the interval holds the truth ---------
 
 

@@ -343,3 +343,14 @@ def test_a_recorded_session_is_killed_only_if_the_pid_is_still_that_process(rig,
 def test_no_session_is_session_0():
     """Under `docker exec` everything, the shell and the runner too, is in what the kernel calls 0."""
     assert list(members(0)) == []
+
+
+def test_an_undo_that_raised_is_answered_soon_so_that_it_can_be_tried_again(rig):
+    """Its read-back is not watched until its whole minute is up: nobody undoes meanwhile."""
+    undo = Job("s", "undo", activity("raises", timeout_s=60.0), activity("is_there"))
+    began_s = time.monotonic()
+    host = rig(undo).armed()
+    host.host.go("s", "undo")
+    event = host.once()
+    assert isinstance(event, UndoEnded) and not event.undone and "no" in event.detail
+    assert time.monotonic() - began_s < GIVE_UP_S
