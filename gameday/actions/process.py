@@ -108,14 +108,20 @@ def stop(match: str, name: str = "gameday-stop", at_most: int = 1, ttl_s: float 
 
 
 def resume(match: str, name: str = "gameday-stop") -> None:
-    """Let the processes go on.
+    """Let the processes go on: all that may be, whatever stands among them by now.
 
     Raises:
         ActionError: One belongs to somebody else.
     """
+    problem: ActionError | None = None
     for process in procs.find(match):
-        procs.send(process, signal.SIGCONT)
+        try:
+            procs.send(process, signal.SIGCONT)
+        except ActionError as error:
+            problem = error
     faults.end(name)
+    if problem is not None:
+        raise problem
 
 
 def is_stopped(match: str) -> bool:

@@ -65,10 +65,12 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     """
     if runner is not None:
         kill_session(*runner, only_leader=True)
-    _kill_hosts(read_records(rescue.run_dir))
-    history = _open(rescue.run_dir)
+    history = _open(
+        rescue.run_dir
+    )  # First: while somebody else undoes this run, its hosts are not ours to kill.
     try:
         trace = read_records(rescue.run_dir)
+        _kill_hosts(trace)
         state = fold(rescue.plan, trace)
         if _is_settled(trace, state):
             return state  # It died after its last record: that run is what it says it is.
