@@ -65,35 +65,40 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     """
     if runner is not None:
         kill_session(*runner, only_leader=True)
-    history = _open(
-        rescue.run_dir
-    )  # First: while somebody else undoes this run, its hosts are not ours to kill.
+    # Before its hosts are killed: while somebody else undoes this run, they are not ours to kill.
+    history = _open(rescue.run_dir)
     try:
-        trace = read_records(rescue.run_dir)
-        _kill_hosts(trace)
-        state = fold(rescue.plan, trace)
-        if _is_settled(trace, state):
-            return state  # It died after its last record: that run is what it says it is.
-        crew = Crew(rescue.plan, clock=rescue.clock, inbox=rescue.inbox, hosts=rescue.hosts)
-        desk = Desk(rescue.clock, rescue.inbox)
-
-        def show() -> None:
-            desk.state = loop.state
-
-        loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=show)
-        loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
-        with _listening(rescue, desk):
-            state = loop.run()
-        now_ns = rescue.clock.now_ns()
-        history.seal(now_ns, utc_text())
-        ended = RunEnded(Outcome.CRASHED, state.stuck, state.failed_over)
-        history.record(now_ns, utc_text(), by, ended, sync=True, safe=True)
+        state = _go_on(rescue, history, by, reason)
     finally:
         history.close()
-        from gameday.runner.conclude import conclude  # noqa: PLC0415 - half a second, when nothing waits any more
+    from gameday.runner.conclude import conclude  # noqa: PLC0415 - half a second, when nothing waits any more
 
     with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
         conclude(rescue.run_dir)
+    return state
+
+
+def _go_on(rescue: Rescue, history: HistoryWriter, by: str, reason: str) -> State:
+    """Go on from the history's last record to the end, and return how the run stands then."""
+    trace = read_records(rescue.run_dir)
+    _kill_hosts(trace)
+    state = fold(rescue.plan, trace)
+    if _is_settled(trace, state):
+        return state  # It died after its last record: that run is what it says it is.
+    crew = Crew(rescue.plan, clock=rescue.clock, inbox=rescue.inbox, hosts=rescue.hosts)
+    desk = Desk(rescue.clock, rescue.inbox)
+
+    def show() -> None:
+        desk.state = loop.state
+
+    loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=show)
+    loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
+    with _listening(rescue, desk):
+        state = loop.run()
+    now_ns = rescue.clock.now_ns()
+    history.seal(now_ns, utc_text())
+    ended = RunEnded(Outcome.CRASHED, state.stuck, state.failed_over)
+    history.record(now_ns, utc_text(), by, ended, sync=True, safe=True)
     return state
 
 
