@@ -282,7 +282,16 @@ INVERSES: dict[str, Inverse] = {
 def action_of(activity: Activity) -> tuple[str, dict[str, Any]]:
     """Return the dotted name of a Python activity's function, and its arguments."""
     given = json.loads(activity.provider)
-    return f"{given.get('module')}.{given.get('func')}", dict(given.get("arguments") or {})
+    arguments = given.get("arguments")
+    return f"{given.get('module')}.{given.get('func')}", dict(arguments) if isinstance(
+        arguments, dict
+    ) else {}
+
+
+def is_fault(activity: Activity) -> bool:
+    """Tell whether an action is known to put a fault in, whatever kind of step it is written as."""
+    inverse = INVERSES.get(action_of(activity)[0])
+    return inverse is not None and not inverse.by_steps
 
 
 def has_native_ttl(activity: Activity) -> bool:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 
 from gameday.errors import NotAuthorised
-from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StopCondition
+from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StepKind, StopCondition
 from gameday.plan.policy import (
     NO_FILE,
     Policy,
@@ -182,15 +182,15 @@ def _limits(rules: Rules, plan: Plan) -> Iterator[Refusal]:
 
 
 def _touched(rules: Rules, plan: Plan) -> Iterator[Refusal]:
-    """Protected names hold for every step that says what it touches, not for faults alone."""
+    """Protected and allowed names hold for every step that says what it touches, not for faults alone."""
     for step in plan.steps:
-        if step.do is None or not step.target:
+        if step.do is None or not (step.target or step.kind is StepKind.FAULT):
             continue
+        what = "fault" if step.kind is StepKind.FAULT else "step"
         if why_not(plan, step.target, {}, protect=rules.protect).startswith("protected by the policy"):
             yield Refusal(Rule.PROTECT, f"step {step.name!r}: {step.target} is protected")
-    for step in faults(plan):
         if rules.only and not any(fnmatchcase(step.target, pattern) for pattern in rules.only):
-            reason = f"fault {step.name!r}: {step.target} is not among {', '.join(rules.only)}"
+            reason = f"{what} {step.name!r}: {step.target} is not among {', '.join(rules.only)}"
             yield Refusal(Rule.ONLY, reason)
 
 

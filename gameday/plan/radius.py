@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from gameday.plan.catalogue import is_fault
 from gameday.plan.model import PPM, BlastRadius, Plan, Step, StepKind
 
 if TYPE_CHECKING:  # The views and the watchdog count targets too, and must start without pydantic.
@@ -109,8 +110,12 @@ def cap_of(radius: BlastRadius) -> Cap:
 
 
 def faults(plan: Plan) -> tuple[Step, ...]:
-    """Return the plan's faults, in order."""
-    return tuple(step for step in plan.steps if step.kind is StepKind.FAULT)
+    """Return the plan's faults, in order: also those that are written as a fail-over step or a change."""
+    return tuple(
+        step
+        for step in plan.steps
+        if step.kind is StepKind.FAULT or (step.do is not None and is_fault(step.do))
+    )
 
 
 def kind_of(name: str) -> str:
