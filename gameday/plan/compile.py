@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.errors import PlanError, Problem
-from gameday.plan.catalogue import derive, is_fault, with_ttl
+from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
 from gameday.plan.model import (
@@ -286,6 +286,10 @@ class Compiler:
         if target and item.target not in (None, target):
             said = f"{item.target!r}: this action touches {target!r}, and nothing else may be said of it"
             self.at.complain((*where, "target"), said)
+        arguments = action_of(do)[1]
+        if arguments.get("node") and arguments.get("dsn_env"):
+            said = "`node` and `dsn_env` name two servers, and only the second is touched: leave one out"
+            self.at.complain((*where, "do", "with", "dsn_env"), said)
         if isinstance(item, FailoverIn) and item.undo is None and is_fault(do):
             said = "this action is a fault: write it as `fault:` with a `ttl`, or give the step an `undo`"
             self.at.complain((*where, "do"), said)

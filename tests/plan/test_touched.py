@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 import yaml
 
-from gameday.errors import PlanError
+from gameday.errors import NotAuthorised, PlanError
 from gameday.plan.load import load_plan
 from gameday.plan.permit import judge
-from gameday.plan.policy import Rule
+from gameday.plan.policy import Rule, Waiver
 from gameday.plan.policyfile import load_policy
-from gameday.plan.radius import faults
+from gameday.plan.radius import faults, most_at_once, reach_of
+from gameday.runner.arming import freeze
 from tests.drills import make_project
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -90,3 +92,53 @@ def test_only_holds_for_every_step_that_says_what_it_touches(plan_of, refused):
 def test_the_text_arguments_of_a_program_are_read_without_a_crash(plan_of):
     run = {"provider": {"type": "process", "path": "true", "arguments": "--fast now"}}
     assert plan_of({"failover": "run it", "do": run}).steps[0].target == ""
+
+
+def network(func, **arguments):
+    do = {"action": f"gameday.actions.network.{func}", "with": arguments}
+    return {"fault": func, "do": do, "ttl": "30s"}
+
+
+TWO_NODES = {"proxy:replication-a": {"node": "a"}, "proxy:users": {"node": "b"}, "node:a": {}, "node:b": {}}
+
+
+def test_a_partition_of_two_proxies_has_two_targets(plan_of, refused):
+    plan = plan_of(network("partition", proxies=["replication-a", "users"]))
+    reach = reach_of(plan, TWO_NODES)
+    assert reach.targets == ("proxy:replication-a", "proxy:users")
+    assert reach.units == most_at_once(plan, TWO_NODES) == ("node:a", "node:b")
+    assert "proxy:users is protected" in refused("protect: ['proxy:users']", plan)[Rule.PROTECT]
+    assert "proxy:users is not among" in refused("only: ['proxy:replication-*']", plan)[Rule.ONLY]
+
+
+def test_a_server_named_by_a_variable_is_not_the_node(plan_of, refused):
+    lock = "gameday.actions.postgres.lock_table"
+
+    def step(**arguments):
+        return {"fault": "lock", "do": {"action": lock, "with": {"table": "t", **arguments}}, "ttl": "30s"}
+
+    plan = plan_of(step(dsn_env="PROD"))
+    assert plan.steps[0].target == "server:PROD"
+    assert "server:PROD is not among node:*" in refused("only: ['node:*']", plan)[Rule.ONLY]
+    assert "name two servers" in mistakes(plan_of, step(dsn_env="PROD", node="b"))
+
+
+def test_a_proxy_elsewhere_is_named_by_its_url_and_protected_by_its_name(plan_of, refused):
+    plan = plan_of(network("cut", proxy="users", api="http://127.0.0.1:8474/"))
+    assert plan.steps[0].target == "proxy:http://127.0.0.1:8474/users"
+    assert Rule.PROTECT in refused("protect: ['proxy:users']", plan)
+    assert Rule.ONLY in refused("only: ['proxy:users']", plan)
+    assert plan_of(network("cut", proxy="users", api="${lab.toxiproxy}")).steps[0].target == "proxy:users"
+
+
+def test_the_freeze_holds_every_step_to_what_the_policy_protects(plan_of, tmp_path):
+    change = {
+        "change": "x", "do": {"action": "lib.flip"}, "undo": {"action": "lib.flop"}, "target": "proxy:users"
+    }  # fmt: skip
+    path = tmp_path / "ops.yaml"
+    path.write_text("environments: {lab: {protect: ['node:b']}}\n")
+    policy, plan = load_policy(path), plan_of(change, network("cut", proxy="replication-a"))
+    with pytest.raises(NotAuthorised, match="step 'x': proxy:users is protected by the policy"):
+        freeze(plan, TWO_NODES, policy, NOW)
+    waiver = Waiver(Rule.PROTECT, "", "", "moved", "a.chen", "2026-11-24")
+    assert freeze(plan, TWO_NODES, replace(policy, waivers=(waiver,)), NOW).units == ("node:a",)
