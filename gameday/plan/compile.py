@@ -11,6 +11,7 @@ from gameday.errors import PlanError, Problem
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
+from gameday.plan.loadoptions import refused_options
 from gameday.plan.model import (
     Activity,
     BlastRadius,
@@ -114,6 +115,8 @@ class Compiler:
     def _load(self, item: LoadIn, where: Where) -> Load:
         if (item.rate is None) == (item.users is None):
             self.at.complain(where, "exactly one of `rate` (open loop) and `users` (closed loop) is needed")
+        for number, said in refused_options(item.options):
+            self.at.complain((*where, "options", number), said)
         sha256 = self.files.digest(self.at, (*where, "profile"), item.profile)
         name = item.name or re.sub(r"[^\w-]+", "-", item.profile.rpartition("/")[2].removesuffix(".py"))
         return Load(
