@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ from gameday.plan.load import load_plan
 from gameday.plan.model import Activity, StepKind
 from gameday.plan.permit import allows, is_native, judge
 from gameday.plan.policy import Policy, Rule, approvals_needed, default_policy, policy_digest
-from gameday.plan.policyfile import POLICY_FILE, find_policy, load_policy
+from gameday.plan.policyfile import POLICY_FILE, STORED_FILE, find_policy, load_policy, write_policy
 from gameday.plan.radius import most_at_once, parse_cap, reach_of, why_not
 from gameday.plan.when import longest_ns
 from tests.drills import ROOT, make_project
@@ -182,6 +184,19 @@ def test_its_digest_is_that_of_its_meaning(tmp_path):
     assert policy_digest(one) == policy_digest(again)
     assert policy_digest(policy_of(tmp_path, LAB + "ttl: 6m")) != policy_digest(one)
     assert from_json(Policy, json.loads(json.dumps(to_json(one)))) == one
+
+
+def test_its_digest_does_not_depend_on_how_its_path_is_written(tmp_path, monkeypatch):
+    shown = policy_of(tmp_path, LAB)
+    monkeypatch.chdir(tmp_path)
+    named = [
+        load_policy(path)
+        for path in (tmp_path / POLICY_FILE, Path(POLICY_FILE), Path(f"../{tmp_path.name}/{POLICY_FILE}"))
+    ]
+    assert {policy_digest(policy) for policy in named} == {policy_digest(shown)}
+    write_policy(tmp_path, named[0])
+    stored = (tmp_path / STORED_FILE).read_bytes().strip()
+    assert hashlib.sha256(stored).hexdigest() == policy_digest(shown)
 
 
 # --- what it permits ---------------------------------------------------------------------------
