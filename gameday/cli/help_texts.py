@@ -100,6 +100,7 @@ COMMANDS: dict[str, Text] = {
         "gameday approve experiments/primary-loss.yaml --as a.chen",
         (
             (("what",), {"metavar": "PLAN|RUN", "nargs": "?", "help": "a plan file, or a run (the latest)"}),
+            _POLICY,
             (
                 ("--as",),
                 {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},

@@ -26,6 +26,7 @@ from gameday.plan.approvals import (
     unfit,
 )
 from gameday.plan.load import find_project, load_plan
+from gameday.plan.policyfile import find_policy
 from gameday.plan.units import as_text, duration_ns
 from gameday.runner.approvals import FOLDER, file_name, parts_of, subject_of, terms_of
 from gameday.runner.control import ask
@@ -56,7 +57,7 @@ def report(asked: argparse.Namespace) -> int:
 
 def _approve_plan(path: Path, asked: argparse.Namespace) -> int:
     plan, project = load_plan(path), find_project(path)
-    terms = terms_of(plan, project)
+    terms = terms_of(plan, project, find_policy(project, asked.policy))
     subject = subject_of(plan, START, terms.policy_sha256)
     wanted = tuple(need for need in terms.before_faults if not need.live)
     if not wanted:

@@ -6,6 +6,7 @@ and because the pipe is a lifeline, it stops by itself when the runner dies.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -54,8 +55,9 @@ class LoadHost:
         """Start Locust and wait until it is ready and idle.
 
         Raises:
-            Refused: The file cannot be run.
+            Refused: The file cannot be run, or it is not the one that the plan was made with.
         """
+        self._check_profile()
         self._folder.mkdir(parents=True, exist_ok=True)
         inlet, self._commands = os.pipe()
         stream, outlet = os.pipe()
@@ -73,6 +75,20 @@ class LoadHost:
                 f"load profile {self._load.profile}: {self._refused}",
                 todo=f"Try it alone: locust -f {self._load.profile}. "
                 f"Its output is in {self._folder}/locust.log.",
+            )
+
+    def _check_profile(self) -> None:
+        """What was judged and approved is the profile of that digest, and no other file is run."""
+        path = self._project / self._load.profile
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise Refused(f"load profile {self._load.profile}: cannot be read: {error.strerror}") from None
+        if found != self._load.profile_sha256:
+            raise Refused(
+                f"load profile {self._load.profile}: its SHA-256 begins with {found[:12]}, "
+                f"the plan was made with {self._load.profile_sha256[:12]}",
+                todo="It was edited since the plan was read: look at it, and start again.",
             )
 
     def _spawn(self, inlet: int, outlet: int) -> None:

@@ -41,6 +41,7 @@ _TOKEN = '$(grep -oP \'"token": "\\K[^"]+\' ${lab.state_file})'  # noqa: S105 - 
 _LAB_POST = f'curl -fsS -H "Authorization: Bearer {_TOKEN}" ${{lab.control}}'
 _PKILL = "pkill -KILL -f 'gameday-fault {name}$'"
 _LAB_FILE = " lab.state_file=${lab.state_file}"
+LAB_API = "${lab.toxiproxy}"
 NATIVE_SPARE_S = 2
 TTL = "ttl_s"
 
@@ -282,7 +283,16 @@ INVERSES: dict[str, Inverse] = {
 def action_of(activity: Activity) -> tuple[str, dict[str, Any]]:
     """Return the dotted name of a Python activity's function, and its arguments."""
     given = json.loads(activity.provider)
-    return f"{given.get('module')}.{given.get('func')}", dict(given.get("arguments") or {})
+    arguments = given.get("arguments")
+    return f"{given.get('module')}.{given.get('func')}", dict(arguments) if isinstance(
+        arguments, dict
+    ) else {}
+
+
+def is_fault(activity: Activity) -> bool:
+    """Tell whether an action is known to put a fault in, whatever kind of step it is written as."""
+    inverse = INVERSES.get(action_of(activity)[0])
+    return inverse is not None and not inverse.by_steps
 
 
 def has_native_ttl(activity: Activity) -> bool:
@@ -327,17 +337,29 @@ def derive(activity: Activity, *, by_step: bool = False) -> Derived | None:
         undo_with={**kept, **alone, **fixed},
         in_place=inverse.in_place,
         in_place_with=kept,
-        target=_fill(inverse.target, values, quote=False),
+        target=_target(inverse, values),
         survives=inverse.survives,
         manual=_manual(inverse, values),
     )
+
+
+def _target(inverse: Inverse, values: Mapping[str, Any]) -> str:
+    """Name what is really touched: a server by its variable, a proxy of another Toxiproxy by its URL."""
+    api = str(values.get("api") or LAB_API)
+    if inverse.target.startswith("node:") and values.get("dsn_env"):
+        return f"server:{values['dsn_env']}"
+    if inverse.target.startswith("proxy:") and api != LAB_API:
+        names = values.get("proxies", values.get("proxy", "any"))
+        listed = names if isinstance(names, list | tuple) else [names]
+        return "proxy:" + ",".join(f"{api.rstrip('/')}/{name}" for name in listed)
+    return _fill(inverse.target, values, quote=False)
 
 
 def _manual(inverse: Inverse, values: Mapping[str, Any]) -> str:
     if "{start}" in inverse.manual and not values.get("start"):
         return _fill("start again what matches {match}", values, quote=True)
     template = inverse.manual.replace(_LAB_FILE, "") if values.get("dsn_env") else inverse.manual
-    return _fill(template, {"api": "${lab.toxiproxy}", **values}, quote=True)
+    return _fill(template, {"api": LAB_API, **values}, quote=True)
 
 
 def _fill(template: str, values: Mapping[str, Any], *, quote: bool) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.errors import PlanError, Problem
-from gameday.plan.catalogue import derive, with_ttl
+from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
+from gameday.plan.loadoptions import refused_options
 from gameday.plan.model import (
     Activity,
     BlastRadius,
@@ -114,6 +115,8 @@ class Compiler:
     def _load(self, item: LoadIn, where: Where) -> Load:
         if (item.rate is None) == (item.users is None):
             self.at.complain(where, "exactly one of `rate` (open loop) and `users` (closed loop) is needed")
+        for number, said in refused_options(item.options):
+            self.at.complain((*where, "options", number), said)
         sha256 = self.files.digest(self.at, (*where, "profile"), item.profile)
         name = item.name or re.sub(r"[^\w-]+", "-", item.profile.rpartition("/")[2].removesuffix(".py"))
         return Load(
@@ -267,17 +270,32 @@ class Compiler:
             undo = self._python(derived.undo, derived.undo_with, f"undo of {name}", item.undo_timeout)
             read = derived.in_place
             in_place = self._python(read, derived.in_place_with, f"read-back of {name}", item.undo_timeout)
-            target, survives, manual = derived.target, derived.survives, derived.manual
-        if isinstance(item, FaultIn) and target and item.target not in (None, target):
-            said = f"{item.target!r}: this action touches {target!r}, and nothing else may be said of it"
-            self.at.complain((*where, "target"), said)
+            survives, manual = derived.survives, derived.manual
+        if (known := derive(do)) is not None:
+            target = known.target
+        self._check_action(item, where, do, target)
         if item.undo is not None:
             undo = self._activity(item.undo, (*where, "undo"), f"undo of {name}", item.undo_timeout)
             manual = ""
+            if is_fault(undo):
+                self.at.complain((*where, "undo"), "this action is itself a fault: an undo takes one back")
         if item.in_place is not None:
             place = (*where, "in_place")
             in_place = self._activity(item.in_place, place, f"read-back of {name}", item.undo_timeout)
         return do, undo, in_place, item.target or target, survives, manual
+
+    def _check_action(self, item: FaultIn | FailoverIn, where: Where, do: Activity, target: str) -> None:
+        """What an action touches does not depend on the kind of step it is written as."""
+        if target and item.target not in (None, target):
+            said = f"{item.target!r}: this action touches {target!r}, and nothing else may be said of it"
+            self.at.complain((*where, "target"), said)
+        arguments = action_of(do)[1]
+        if arguments.get("node") and arguments.get("dsn_env"):
+            said = "`node` and `dsn_env` name two servers, and only the second is touched: leave one out"
+            self.at.complain((*where, "do", "with", "dsn_env"), said)
+        if isinstance(item, FailoverIn) and item.undo is None and is_fault(do):
+            said = "this action is a fault: write it as `fault:` with a `ttl`, or give the step an `undo`"
+            self.at.complain((*where, "do"), said)
 
     def _activity(self, item: ActivityIn, where: Where, name: str, timeout_ns: int) -> Activity:
         if (item.action is None) == (item.provider is None):

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 
 from gameday.errors import NotAuthorised
-from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StopCondition
+from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StepKind, StopCondition
 from gameday.plan.policy import (
     NO_FILE,
     Policy,
@@ -23,7 +23,17 @@ from gameday.plan.policy import (
     Waiver,
     approvals_needed,
 )
-from gameday.plan.radius import cap_of, faults, kind_of, most_at_once, parse_cap, why_not
+from gameday.plan.radius import (
+    BY_POLICY,
+    cap_of,
+    faults,
+    kind_of,
+    most_at_once,
+    parse_cap,
+    targets_in,
+    targets_of,
+    why_not,
+)
 from gameday.plan.units import as_text
 from gameday.plan.when import closed
 
@@ -169,7 +179,7 @@ def _limits(rules: Rules, plan: Plan) -> Iterator[Refusal]:
     if rules.duration_ns is not None and (radius is None or radius.duration_ns > rules.duration_ns):
         asked = as_text(radius.duration_ns) if radius else "for ever"
         yield Refusal(Rule.DURATION, f"faults may last {asked}, allowed is {as_text(rules.duration_ns)}")
-    nodes = {step.target for step in faults(plan) if kind_of(step.target) == "node"}
+    nodes = [name for name in targets_in(plan) if kind_of(name) == "node"]
     if rules.cap is not None:
         cap = parse_cap(rules.cap)
         if cap.count is not None and len(nodes) > cap.count:
@@ -182,16 +192,17 @@ def _limits(rules: Rules, plan: Plan) -> Iterator[Refusal]:
 
 
 def _touched(rules: Rules, plan: Plan) -> Iterator[Refusal]:
-    """Protected names hold for every step that says what it touches, not for faults alone."""
+    """Protected and allowed names hold for every step that says what it touches, not for faults alone."""
     for step in plan.steps:
-        if step.do is None or not step.target:
+        if step.do is None or not (step.target or step.kind is StepKind.FAULT):
             continue
-        if why_not(plan, step.target, {}, protect=rules.protect).startswith("protected by the policy"):
-            yield Refusal(Rule.PROTECT, f"step {step.name!r}: {step.target} is protected")
-    for step in faults(plan):
-        if rules.only and not any(fnmatchcase(step.target, pattern) for pattern in rules.only):
-            reason = f"fault {step.name!r}: {step.target} is not among {', '.join(rules.only)}"
-            yield Refusal(Rule.ONLY, reason)
+        what = "fault" if step.kind is StepKind.FAULT else "step"
+        for name in targets_of(step):
+            if why_not(plan, name, {}, protect=rules.protect).startswith(BY_POLICY):
+                yield Refusal(Rule.PROTECT, f"step {step.name!r}: {name} is protected")
+            if rules.only and not any(fnmatchcase(name, pattern) for pattern in rules.only):
+                reason = f"{what} {step.name!r}: {name} is not among {', '.join(rules.only)}"
+                yield Refusal(Rule.ONLY, reason)
 
 
 def _demands(rules: Rules, plan: Plan) -> Iterator[Refusal]:

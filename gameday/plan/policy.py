@@ -10,7 +10,7 @@ is no policy file, only `lab` is allowed, and nothing more is asked of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gameday.canonical import digest, to_json
@@ -165,8 +165,13 @@ def default_policy() -> Policy:
 
 
 def policy_digest(policy: Policy) -> str:
-    """Return the SHA-256 of the policy's canonical JSON, as lower-case hex."""
-    return digest(to_json(policy))
+    """Return the SHA-256 of the policy's meaning as canonical JSON, as lower-case hex."""
+    return digest(to_json(nameless(policy)))
+
+
+def nameless(policy: Policy) -> Policy:
+    """Return the policy without the spelling of its path, which is no part of what it says."""
+    return replace(policy, file="")
 
 
 def tier_of(plan: Plan) -> int | None:

@@ -32,6 +32,7 @@ from gameday.plan.policy import (
     Waiver,
     Window,
     default_policy,
+    nameless,
 )
 from gameday.plan.radius import parse_cap
 from gameday.plan.shape import Duration, Key, Name, Part
@@ -210,7 +211,7 @@ def write_policy(run_dir: Path, policy: Policy) -> None:
     """Write `policy.json` beside the plan of a run: the canonical JSON whose SHA-256 is its digest."""
     fd = os.open(run_dir / STORED_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(canonical(to_json(policy)) + b"\n")
+        file.write(canonical(to_json(nameless(policy))) + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

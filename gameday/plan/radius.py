@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from gameday.plan.catalogue import is_fault
 from gameday.plan.model import PPM, BlastRadius, Plan, Step, StepKind
 
 if TYPE_CHECKING:  # The views and the watchdog count targets too, and must start without pydantic.
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # The views and the watchdog count targets too, and must star
 
 Labels = Mapping[str, Mapping[str, str]]
 
+BY_POLICY = "protected by the policy"
+_SEVERAL = ("node", "proxy")
 _COUNT = re.compile(r"(\d{1,6})(?: of (\d{1,6}))?\Z")
 _SHARE = re.compile(r"(\d{1,3})(?:\.(\d{1,4}))?\s*%\Z")
 
@@ -109,8 +112,25 @@ def cap_of(radius: BlastRadius) -> Cap:
 
 
 def faults(plan: Plan) -> tuple[Step, ...]:
-    """Return the plan's faults, in order."""
-    return tuple(step for step in plan.steps if step.kind is StepKind.FAULT)
+    """Return the plan's faults, in order: also those that are written as a fail-over step or a change."""
+    return tuple(
+        step
+        for step in plan.steps
+        if step.kind is StepKind.FAULT or (step.do is not None and is_fault(step.do))
+    )
+
+
+def targets_of(step: Step) -> tuple[str, ...]:
+    """Return each target of a step: `proxy:a,b` names two. What a process matches may hold a comma."""
+    kind, _, names = step.target.partition(":")
+    if kind not in _SEVERAL:
+        return (step.target,)
+    return tuple(f"{kind}:{name.strip()}" for name in names.split(","))
+
+
+def targets_in(plan: Plan) -> tuple[str, ...]:
+    """Return every target of the plan's faults, each once, sorted."""
+    return tuple(sorted({name for step in faults(plan) for name in targets_of(step)}))
 
 
 def kind_of(name: str) -> str:
@@ -127,7 +147,7 @@ def unit_of(target: str, labels: Labels) -> str:
 def too_much(plan: Plan, radius: BlastRadius) -> tuple[str, ...]:
     """Return what the plan's faults exceed, as far as the plan alone can tell: by nodes."""
     found = []
-    nodes = sorted({step.target for step in faults(plan) if kind_of(step.target) == "node"})
+    nodes = [name for name in targets_in(plan) if kind_of(name) == "node"]
     if radius.max_targets is not None and len(nodes) > radius.max_targets:
         found.append(
             f"the faults touch {len(nodes)} nodes ({', '.join(nodes)}), allowed are {radius.max_targets}"
@@ -146,7 +166,7 @@ def most_at_once(plan: Plan, labels: Labels) -> tuple[str, ...]:
     most: set[str] = set()
     for group in sorted({step.group for step in plan.steps}):
         lives = (step for step in faults(plan) if step.group <= group <= _lives_to(plan, step))
-        alive = {unit_of(step.target, labels) for step in lives}
+        alive = {unit_of(name, labels) for step in lives for name in targets_of(step)}
         most = max(most, alive, key=len)
     return tuple(sorted(most))
 
@@ -172,7 +192,7 @@ def reach_of(plan: Plan, labels: Labels, protect: tuple[str, ...] = (), only: tu
         protect: Patterns of targets that the policy protects, beside those of the plan.
         only: Patterns of the only targets that the policy allows; empty allows all.
     """
-    targets = tuple(sorted({step.target for step in faults(plan)}))
+    targets = targets_in(plan)
     units = tuple(sorted({unit_of(target, labels) for target in targets}))
     kinds = {kind_of(unit) for unit in units} or {"node"}
     everything = {unit_of(name, labels) for name in labels} | set(units)
@@ -208,8 +228,14 @@ def why_not(
 
 
 def _match(target: str, labels: Labels, patterns: tuple[str, ...]) -> str:
-    """Return the pattern that protects a target, or the unit that it is a part of."""
-    names = (target, unit_of(target, labels))
+    """Return the pattern that protects a target, or the unit that it is a part of.
+
+    The proxy of a Toxiproxy that is named by its URL may be any of that name.
+    """
+    names = [target, unit_of(target, labels)]
+    if kind_of(target) == "proxy" and "/" in target:
+        names.append(f"proxy:{target.rpartition('/')[2]}")
+        names.append(unit_of(names[-1], labels))
     return next((p for p in patterns if any(fnmatchcase(name, p) for name in names)), "")
 
 

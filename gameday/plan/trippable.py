@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from gameday.plan.limitwords import time_words
 from gameday.plan.model import PPM, LimitKind, Plan, Probe, Slo, StopCondition
+from gameday.plan.when import steps_ns
 
 SHARE_SAMPLES_MIN = 10
 
@@ -28,13 +29,9 @@ def limit_warnings(plan: Plan) -> list[str]:
 
 
 def _longest_ns(plan: Plan) -> int:
-    """Return the longest that the steps can take: their deadlines, and the blast radius."""
-    groups: dict[int, int] = {}
-    for step in plan.steps:
-        groups[step.group] = max(groups.get(step.group, 0), step.deadline_ns)
-    steps_ns = sum(groups.values())
+    """Return the longest that the steps can take, within what the blast radius allows."""
     radius = plan.blast_radius
-    return steps_ns if radius is None else min(steps_ns, radius.duration_ns)
+    return steps_ns(plan) if radius is None else min(steps_ns(plan), radius.duration_ns)
 
 
 def _never(plan: Plan, condition: StopCondition, longest_ns: int) -> Iterator[str]:

@@ -7,21 +7,43 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from gameday.plan.model import NS, Plan
-from gameday.plan.policy import Policy, Rule, Rules, Window
+from gameday.plan.model import NS, Plan, StepKind
+from gameday.plan.policy import Policy, Rule, Rules, Window, approvals_needed
 from gameday.plan.units import as_text
 
 R = TypeVar("R")
 
 
-def longest_ns(plan: Plan) -> int:
-    """Return the longest that a drill can take: every deadline and all patience used up."""
+def steps_ns(plan: Plan) -> int:
+    """Return the longest that the steps can take: every deadline used up, and each fault's own `for`.
+
+    The deadline of a hold includes the hold.
+    """
     groups: dict[int, int] = {}
     for step in plan.steps:
-        lasts_ns = step.deadline_ns + (step.for_ns or 0)
-        groups[step.group] = max(groups.get(step.group, 0), lasts_ns)
-    undos_ns = max((step.undo_deadline_ns for step in plan.steps if step.owes_undo), default=0)
-    return sum(groups.values()) + 2 * plan.steady_state.patience_ns + undos_ns
+        stays_ns = (step.for_ns or 0) if step.kind is StepKind.FAULT else 0
+        groups[step.group] = max(groups.get(step.group, 0), step.deadline_ns + stays_ns)
+    return sum(groups.values())
+
+
+def longest_ns(plan: Plan, policy: Policy | None = None) -> int:
+    """Return the longest that a drill can take: every deadline, all patience, and the wait for signatures.
+
+    Undos of one target wait for each other. With a policy its own demands of live signatures count too.
+    """
+    undos: dict[str, int] = {}
+    for step in plan.steps:
+        if step.owes_undo:
+            undos[step.target] = undos.get(step.target, 0) + step.undo_deadline_ns
+    undos_ns = max(undos.values(), default=0)
+    return _wait_ns(plan, policy) + steps_ns(plan) + 2 * plan.steady_state.patience_ns + undos_ns
+
+
+def _wait_ns(plan: Plan, policy: Policy | None) -> int:
+    """Return how long the start gate may wait for signatures over the frozen targets."""
+    live = any(need.live for need in plan.approvals.before_faults)
+    live = live or (policy is not None and any(need.live for need in approvals_needed(policy, plan)))
+    return plan.approvals.timeout_ns if live else 0
 
 
 def zone_of(policy: Policy) -> tzinfo:
@@ -33,9 +55,9 @@ def closed(
     policy: Policy, rules: Rules, plan: Plan, now: datetime, refusal: Callable[[Rule, str], R]
 ) -> Iterator[R]:
     """Yield why the drill may not run now: all of it must lie inside one window, outside every blackout."""
-    ends = now + timedelta(seconds=longest_ns(plan) / NS)
+    ends = now + timedelta(seconds=longest_ns(plan, policy) / NS)
     here, there = now.astimezone(zone_of(policy)), ends.astimezone(zone_of(policy))
-    lasts = as_text(longest_ns(plan) // NS * NS)
+    lasts = as_text(longest_ns(plan, policy) // NS * NS)
     if rules.windows and not any(_holds(window, here, there) for window in rules.windows):
         said = f"{here:%a %H:%M} {policy.zone} to {there:%H:%M} (it may last {lasts})"
         yield refusal(Rule.WINDOWS, f"{said} is inside none of the {len(rules.windows)} windows")

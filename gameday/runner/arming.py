@@ -22,9 +22,10 @@ from gameday.errors import NotAuthorised, Refused, TargetAbsent
 from gameday.history.events import TargetsResolved
 from gameday.plan.bind import bind, needed
 from gameday.plan.model import Plan
-from gameday.plan.permit import limits_of
-from gameday.plan.policy import Policy, Rules, default_policy
+from gameday.plan.permit import limits_of, waiver_for
+from gameday.plan.policy import Policy, Rule, Rules, default_policy
 from gameday.plan.radius import (
+    BY_POLICY,
     Labels,
     Reach,
     cap_of,
@@ -33,6 +34,7 @@ from gameday.plan.radius import (
     most_at_once,
     parse_cap,
     reach_of,
+    targets_of,
     why_not,
 )
 
@@ -146,23 +148,37 @@ def freeze(plan: Plan, labels: Labels, policy: Policy, now: datetime) -> Reach:
     rules = policy.rules(plan.target.environment) or Rules()
     nodes = sorted(name for name in labels if name.startswith("node:"))
     for step in faults(plan):
-        if step.target.startswith("node:") and nodes and step.target not in labels:
-            known = ", ".join(nodes)
-            raise TargetAbsent(
-                f"fault {step.name!r}: the target {step.target!r} does not exist; it has {known}",
-                todo="Name one of those in the fault's `with:`.",
-            )
+        for name in targets_of(step):
+            if name.startswith("node:") and nodes and name not in labels:
+                known = ", ".join(nodes)
+                raise TargetAbsent(
+                    f"fault {step.name!r}: the target {name!r} does not exist; it has {known}",
+                    todo="Name one of those in the fault's `with:`.",
+                )
     _check_selector(plan, labels)
-    for step in faults(plan):
-        reason = why_not(plan, step.target, labels, rules.protect, rules.only)
-        if reason:
-            raise NotAuthorised(
-                f"fault {step.name!r}: {step.target} is {_lower(reason)}",
-                todo="`gameday plan` shows the selector, the lists, and where each of them comes from.",
-            )
-    reach = reach_of(plan, labels, rules.protect, rules.only)
+    waived = {rule for rule in (Rule.PROTECT, Rule.ONLY) if waiver_for(policy, rule, plan, now)}
+    protect = () if Rule.PROTECT in waived else rules.protect
+    only = () if Rule.ONLY in waived else rules.only
+    _check_touched(plan, labels, protect, only)
+    reach = reach_of(plan, labels, protect, only)
     _check_caps(plan, reach, labels, limits_of(policy, plan, now))
     return reach
+
+
+def _check_touched(plan: Plan, labels: Labels, protect: tuple[str, ...], only: tuple[str, ...]) -> None:
+    """Each fault must be allowed in all respects; what the policy protects no step may touch."""
+    counted = faults(plan)
+    for step in plan.steps:
+        is_one = step in counted
+        if not is_one and (step.do is None or not step.target):
+            continue
+        for name in targets_of(step):
+            reason = why_not(plan, name, labels, protect, only)
+            if reason and (is_one or reason.startswith(BY_POLICY)):
+                raise NotAuthorised(
+                    f"{'fault' if is_one else 'step'} {step.name!r}: {name} is {_lower(reason)}",
+                    todo="`gameday plan` shows the selector, the lists, and where each of them comes from.",
+                )
 
 
 def _lower(reason: str) -> str:

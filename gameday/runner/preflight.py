@@ -103,7 +103,7 @@ def at_home(plan: Plan, project: Path, policy: Policy, now: datetime) -> tuple[C
         eased(Rule.LEFTOVERS, _leftovers(project)),
         eased(Rule.DISK, _disk(plan, project)),
         eased(Rule.CLOCK, _clock(demanded=rules.synchronised_clock)),
-        _credentials(plan, os.environ, now),
+        _credentials(plan, policy, os.environ, now),
     )
 
 
@@ -164,7 +164,7 @@ def _clock(*, demanded: bool) -> Check:
     return Check("clock", BAD if demanded else WARN, said, "The policy demands a synchronised clock.")
 
 
-def _credentials(plan: Plan, environment: Mapping[str, str], now: datetime) -> Check:
+def _credentials(plan: Plan, policy: Policy, environment: Mapping[str, str], now: datetime) -> Check:
     """Credentials that say when they end must outlive the drill and its last undo."""
     text = environment.get(EXPIRES, "")
     if not text:
@@ -177,7 +177,7 @@ def _credentials(plan: Plan, environment: Mapping[str, str], now: datetime) -> C
         return Check("credentials", BAD, said)
     ttls_ns = max((step.ttl_ns or 0 for step in faults(plan)), default=0)
     undos_ns = max((step.undo_deadline_ns for step in plan.steps if step.owes_undo), default=0)
-    needed_ns = (longest_ns(plan) + ttls_ns + undos_ns) // NS * NS
+    needed_ns = (longest_ns(plan, policy) + ttls_ns + undos_ns) // NS * NS
     left_s = int((ends - now) / timedelta(seconds=1))
     said = f"expire in {left_s} s; the drill, its ttl and its undos may need {as_text(needed_ns)}"
     state = OK if left_s * NS >= needed_ns else BAD

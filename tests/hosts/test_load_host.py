@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import signal
@@ -39,7 +40,8 @@ class Rig:
     def __init__(self, folder, profile, url, **more):
         (folder / "profile.py").write_text(textwrap.dedent(profile))
         self.inbox = new_inbox()
-        load = Load("orders", "profile.py", "0" * 64, host=url, **({"rate_per_1000s": 40_000} | more))
+        sha256 = hashlib.sha256((folder / "profile.py").read_bytes()).hexdigest()
+        load = Load("orders", "profile.py", sha256, host=url, **({"rate_per_1000s": 40_000} | more))
         self.host = LoadHost(load, project=folder, folder=folder / "load", clock=RunClock(), inbox=self.inbox)
 
     def events(self, enough):
@@ -141,13 +143,14 @@ def test_errors_are_named(rig):
 
 
 RUNNER = """
-import pathlib, sys, time
+import hashlib, pathlib, sys, time
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.load import LoadHost
 from gameday.plan.model import Load
 folder = pathlib.Path(sys.argv[1])
-load = Load("orders", "profile.py", "0" * 64, rate_per_1000s=40_000, host=sys.argv[2])
+sha256 = hashlib.sha256((folder / "profile.py").read_bytes()).hexdigest()
+load = Load("orders", "profile.py", sha256, rate_per_1000s=40_000, host=sys.argv[2])
 host = LoadHost(load, project=folder, folder=folder / "load", clock=RunClock(), inbox=new_inbox())
 host.arm(30)
 host.start(40_000, None)
@@ -230,3 +233,14 @@ def test_a_profile_whose_users_do_not_start_is_lost_with_its_reason(rig, code):
         lost = one.lost()
     assert "on_start" in lost.detail
     assert "\n" not in lost.detail
+
+
+def test_a_profile_that_was_edited_since_the_plan_was_read_is_refused(tmp_path):
+    rig = Rig(tmp_path, GOOD, "http://127.0.0.1:9")
+    (tmp_path / "profile.py").write_text("raise SystemExit('this would have run')")
+    with pytest.raises(Refused, match="the plan was made with"):
+        rig.host.arm(GIVE_UP_S)
+    (tmp_path / "profile.py").unlink()
+    with pytest.raises(Refused, match="cannot be read"):
+        rig.host.arm(GIVE_UP_S)
+    assert not (tmp_path / "load" / "locust.log").exists()

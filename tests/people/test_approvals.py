@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -15,6 +16,7 @@ from gameday.history.people import Need
 from gameday.hosts.sshkeygen import sign
 from gameday.plan.approvals import Statement, parse_statement, statement_bytes
 from gameday.plan.load import load_plan
+from gameday.plan.policyfile import find_policy
 from gameday.runner.approvals import Judge, given_beforehand, keep, parts_of, subject_of, terms_of
 from tests.drills import make_project
 from tests.people.keys import People
@@ -232,6 +234,17 @@ def test_two_of_one_team_are_not_one_of_each(people):
     refused(people, "nobody else is asked for as approver of whom b.dee is one")
     assert people.approve(PLAN, "s.ec").returncode == 0
     assert len(given(people)) == 2
+
+
+def test_an_approval_under_a_named_policy_counts_however_the_policy_is_named(people, tmp_path):
+    path = tmp_path / "ops.yaml"
+    path.write_text("environments: {lab: {modules: ['*'], approvals: [{roles: [approver], number: 1}]}}\n")
+    done = people.approve(PLAN, "a.chen", "--policy", os.path.relpath(path, people.project))
+    assert done.returncode == 0, done.stderr
+    plan = load_plan(people.project / PLAN)
+    terms = terms_of(plan, people.project, find_policy(people.project, str(path)))
+    (paper,) = given_beforehand(plan, terms, people.project, "t.ops")
+    assert paper.given.verified
 
 
 def test_a_policy_asks_for_one_of_several_roles_and_for_a_second_signature(people):

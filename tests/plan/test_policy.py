@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,15 +14,18 @@ from hypothesis import strategies as st
 
 from gameday.canonical import from_json, to_json
 from gameday.errors import NotAuthorised, PlanError
+from gameday.plan.approvals import Requirement as PlanRequirement
 from gameday.plan.load import load_plan
-from gameday.plan.model import Activity, StepKind
+from gameday.plan.model import Activity, StepKind, StopCondition
 from gameday.plan.permit import allows, is_native, judge
 from gameday.plan.policy import Policy, Rule, approvals_needed, default_policy, policy_digest
-from gameday.plan.policyfile import POLICY_FILE, find_policy, load_policy
+from gameday.plan.policyfile import POLICY_FILE, STORED_FILE, find_policy, load_policy, write_policy
 from gameday.plan.radius import most_at_once, parse_cap, reach_of, why_not
-from gameday.plan.when import longest_ns
+from gameday.plan.trippable import limit_warnings
+from gameday.plan.when import longest_ns, steps_ns
 from tests.drills import ROOT, make_project
 
+MIN = 60 * 10**9
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)  # a Tuesday
 
 
@@ -184,6 +189,19 @@ def test_its_digest_is_that_of_its_meaning(tmp_path):
     assert from_json(Policy, json.loads(json.dumps(to_json(one)))) == one
 
 
+def test_its_digest_does_not_depend_on_how_its_path_is_written(tmp_path, monkeypatch):
+    shown = policy_of(tmp_path, LAB)
+    monkeypatch.chdir(tmp_path)
+    named = [
+        load_policy(path)
+        for path in (tmp_path / POLICY_FILE, Path(POLICY_FILE), Path(f"../{tmp_path.name}/{POLICY_FILE}"))
+    ]
+    assert {policy_digest(policy) for policy in named} == {policy_digest(shown)}
+    write_policy(tmp_path, named[0])
+    stored = (tmp_path / STORED_FILE).read_bytes().strip()
+    assert hashlib.sha256(stored).hexdigest() == policy_digest(shown)
+
+
 # --- what it permits ---------------------------------------------------------------------------
 
 
@@ -259,6 +277,40 @@ def test_a_drill_that_would_outlast_its_window_does_not_begin(tmp_path, plan):
     lasts = timedelta(seconds=longest_ns(plan) / 10**9)
     assert not refused(policy, plan, close - lasts)
     assert Rule.WINDOWS in refused(policy, plan, close - lasts + timedelta(seconds=1))
+
+
+def test_the_wait_for_live_signatures_counts(tmp_path, plan):
+    close = NOW.replace(hour=17)
+    window = "windows: [{days: [tue], hours: 09:00-17:00}]\n"
+    live = "environments: {lab: {modules: ['*'], approvals: [{roles: [lead], number: 1, live: true}]}}\n"
+    asked = replace(
+        plan,
+        approvals=replace(plan.approvals, before_faults=(PlanRequirement(live=True),), timeout_ns=10 * MIN),
+    )
+    begins = close - timedelta(seconds=longest_ns(plan) / 10**9)
+    for policy, drill in (
+        (policy_of(tmp_path, LAB + window), asked),
+        (policy_of(tmp_path, live + window), plan),
+    ):
+        wait_ns = drill.approvals.timeout_ns
+        assert longest_ns(drill, policy) == longest_ns(plan) + wait_ns
+        assert Rule.WINDOWS in refused(policy, drill, begins)
+        assert not refused(policy, drill, begins - timedelta(seconds=wait_ns / 10**9))
+
+
+def test_there_is_one_longest_duration(plan):
+    """A group waits for its fault's `for`; the deadline of a hold includes the hold."""
+    fault = next(step for step in plan.steps if step.kind is StepKind.FAULT)
+    hold = next(step for step in plan.steps if step.kind is StepKind.HOLD)
+    lasting = replace(fault, for_ns=2 * MIN, group=0)
+    drill = replace(plan, steps=(lasting, replace(hold, group=1)))
+    assert steps_ns(drill) == lasting.deadline_ns + 2 * MIN + hold.deadline_ns
+    assert longest_ns(drill) - 2 * drill.steady_state.patience_ns == steps_ns(drill) + fault.undo_deadline_ns
+    limit = StopCondition("a minute", "warn", duration_ns=MIN)
+    drill = replace(drill, steps=(lasting,), stop_conditions=(limit,))
+    assert not [words for words in limit_warnings(drill) if "a minute" in words]
+    twice = replace(drill, steps=(lasting, replace(lasting, id="again")))
+    assert longest_ns(twice) == longest_ns(drill) + fault.undo_deadline_ns
 
 
 def test_an_environment_replaces_what_is_said_for_all(tmp_path, plan):

@@ -31,6 +31,7 @@ from gameday.hosts.clock import RunClock, boot_id, utc_text
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
+from gameday.plan.approvals import Requirement
 from gameday.plan.load import load_plan
 from gameday.plan.model import NS, Activity, Probe, ProbeKind, StepKind
 from gameday.plan.policy import Rules, Waiver, default_policy
@@ -169,6 +170,20 @@ def test_disk_space_is_wanted_tenfold(plan, project):
 def test_credentials_must_outlive_the_drill_and_its_undos(plan, project, monkeypatch, value, state):
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", value)
     assert checks(plan, project)["credentials"].state == state
+
+
+def test_credentials_must_outlive_the_wait_for_signatures_too(plan, project, monkeypatch):
+    def state_of(expires):
+        monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", expires.isoformat())
+        asked = replace(plan, approvals=replace(plan.approvals, before_faults=needs))
+        return checks(asked, project)["credentials"].state
+
+    needs, enough = (), NOW
+    while state_of(enough) == BAD:
+        enough += timedelta(minutes=1)
+    needs = (Requirement(live=True),)
+    assert state_of(enough) == BAD
+    assert state_of(enough + timedelta(seconds=plan.approvals.timeout_ns / 10**9)) == OK
 
 
 @pytest.mark.parametrize(
