@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.cli import exits
-from gameday.cli.asked import operator
+from gameday.cli.asked import operator, project_here, run_here
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -51,9 +51,8 @@ def _operate(asked: argparse.Namespace) -> int:
 
         return lever(asked)
     from gameday.runner.control import ask  # noqa: PLC0415
-    from gameday.runner.listing import find_run  # noqa: PLC0415
 
-    run_dir = find_run(Path.cwd(), asked.run)
+    run_dir = run_here(asked.run)
     if asked.command == "halt":
         ask(run_dir, "halt", by=operator(asked), text=asked.reason)
         print(f"asked {run_dir.name} to halt; it undoes its faults and says so in its own terminal")
@@ -67,11 +66,11 @@ def _operate(asked: argparse.Namespace) -> int:
 
 
 def _look(asked: argparse.Namespace) -> int:
-    from gameday.runner.listing import find_run, list_runs  # noqa: PLC0415
-
     if asked.command == "runs":
-        return _runs(list_runs(Path.cwd()), as_json=asked.json)
-    run_dir = find_run(Path.cwd(), asked.run)
+        from gameday.runner.listing import list_runs  # noqa: PLC0415
+
+        return _runs(list_runs(project_here()), as_json=asked.json)
+    run_dir = run_here(asked.run)
     if asked.command == "report":
         from gameday.runner.conclude import REPORT, conclude  # noqa: PLC0415
 

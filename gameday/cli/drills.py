@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gameday.checkers.document import as_document
 from gameday.cli import exits
-from gameday.cli.asked import operator
+from gameday.cli.asked import operator, run_here
 from gameday.console.summary import summary_lines
 from gameday.errors import RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
@@ -22,7 +22,6 @@ from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import lab_state_file
 from gameday.runner.conclude import conclude
 from gameday.runner.drill import RunEnd, run_drill
-from gameday.runner.listing import find_run
 from gameday.runner.recover import owed_by_hand, recover
 from gameday.runner.rehearse import rehearse
 
@@ -132,7 +131,7 @@ def _rehearse(plan: Plan, project: Path, policy: Policy) -> int:
 
 
 def _recover(asked: argparse.Namespace) -> int:
-    run_dir = find_run(Path.cwd(), asked.run)
+    run_dir = run_here(asked.run)
     for line in owed_by_hand(run_dir):
         print(line, flush=True)
     end = recover(run_dir, asked.runner_is_gone, by=operator(asked))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Any
 
 from gameday.canonical import from_json
 from gameday.cli import exits
+from gameday.cli.asked import login, operator, run_here
 from gameday.errors import NotAuthorised, Refused, UsageError
 from gameday.hosts.sshkeygen import sign, verify
 from gameday.plan.approvals import (
@@ -29,7 +29,6 @@ from gameday.plan.load import find_project, load_plan
 from gameday.plan.units import as_text, duration_ns
 from gameday.runner.approvals import FOLDER, file_name, parts_of, subject_of, terms_of
 from gameday.runner.control import ask
-from gameday.runner.listing import find_run
 
 PLANS = (".yaml", ".yml", ".json")
 
@@ -39,16 +38,15 @@ def approve(asked: argparse.Namespace) -> int:
     what = asked.what
     if what is not None and Path(what).suffix in PLANS:
         return _approve_plan(Path(what), asked)
-    return _approve_run(find_run(Path.cwd(), what), asked)
+    return _approve_run(run_here(what), asked)
 
 
 def report(asked: argparse.Namespace) -> int:
     """Say that what was to be done by hand is done, or failed."""
     if asked.command == "failed" and not asked.note:
         raise UsageError("failed: --note is missing", todo="Say what went wrong; it is recorded.")
-    run_dir = find_run(Path.cwd(), asked.run)
-    by = asked.by or getpass.getuser()
-    reply = ask(run_dir, asked.command, by=by, text=asked.note, step=asked.step)
+    run_dir = run_here(asked.run)
+    reply = ask(run_dir, asked.command, by=operator(asked), text=asked.note, step=asked.step)
     what = "the undo of " if reply.get("role") == "undo" else ""
     print(f"{asked.command}: {what}{reply.get('step', '')}, noted in {run_dir.name}")
     return exits.PASS
@@ -103,7 +101,7 @@ def _check(
 
 
 def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
-    by = asked.who or getpass.getuser()
+    by = asked.who or login()
     gates: list[dict[str, Any]] = ask(run_dir, "gates", by=by)["gates"]
     gate = gates[0]
     subject = from_json(Subject, gate["subject"], "the runner's answer")
@@ -123,7 +121,7 @@ def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
 
 
 def _statement(asked: argparse.Namespace, subject: Subject, roles: list[str]) -> Statement:
-    who = asked.who or getpass.getuser()
+    who = asked.who or login()
     role = asked.role or (roles[0].split("/")[0] if roles else "approver")
     for what, name in (("--as", who), ("--role", role)):
         if not is_principal(name):

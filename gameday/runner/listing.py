@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.errors import HistoryError, UsageError
-from gameday.history.events import HostStarted, RunEnded, RunnerLost, RunStarted
+from gameday.history.events import HostStarted, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
+from gameday.history.store import HISTORY
 from gameday.hosts.clock import boot_id
 from gameday.hosts.processes import is_alive
 from gameday.runner.folder import RUNS
@@ -77,6 +78,17 @@ def _verdict(run_dir: Path) -> str:
         return "-"
 
 
+def run_at(asked: str | None) -> Path | None:
+    """Return the folder of a run that is named by its path; None where the words are no such path."""
+    if asked is None or asked == "latest":
+        return None
+    path = Path(asked)
+    try:
+        return path.resolve() if (path / HISTORY).is_file() else None
+    except OSError:  # A name that is too long, or a folder that we may not look into.
+        return None
+
+
 def find_run(project: Path, asked: str | None) -> Path:
     """Return the folder of the run that a person means: a path, the start of its id, or the latest.
 
@@ -88,16 +100,12 @@ def find_run(project: Path, asked: str | None) -> Path:
         if not runs:
             raise UsageError(f"no run in {project / RUNS}", todo="Run a drill first: `gameday run PLAN`.")
         return runs[-1].path
-    path = Path(asked)
-    if (path / "history.jsonl").is_file():
-        return path.resolve()
+    for path in (asked, str(project / asked)):  # As typed, or as a refusal names it.
+        found = run_at(path)
+        if found is not None:
+            return found
     known = [run for run in list_runs(project) if run.path.name.startswith(asked)]
     if len(known) == 1:
         return known[0].path
     said = f"{len(known)} runs begin so" if known else "there is no such run"
     raise UsageError(f"{asked}: {said}", todo="`gameday runs` lists them; give a path or the start of an id.")
-
-
-def started_of(trace: Trace) -> RunStarted | None:
-    """Return the genesis of a history."""
-    return next((r.event for r in trace.records if isinstance(r.event, RunStarted)), None)
