@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gameday.errors import UsageError
@@ -21,6 +23,22 @@ def login() -> str:
 def operator(asked: argparse.Namespace) -> str:
     """Return who asks, as claimed."""
     return asked.by or login()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says against writing `path` into one clear line.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "; ".join(str(row[-1]) for row in error.args[0])  # shutil lists its rows
+        raise UsageError(
+            f"{error.filename or path}: cannot be written: {reason}", todo="Name a place that can be written."
+        ) from error
 
 
 def project_here() -> Path:

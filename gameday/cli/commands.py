@@ -54,8 +54,9 @@ def _operate(asked: argparse.Namespace) -> int:
 
     run_dir = run_here(asked.run)
     if asked.command == "halt":
-        ask(run_dir, "halt", by=operator(asked), text=asked.reason)
-        print(f"asked {run_dir.name} to halt; it undoes its faults and says so in its own terminal")
+        reply = ask(run_dir, "halt", by=operator(asked), text=asked.reason)
+        how = f"put down {reply['file']}, which it obeys within a second" if "file" in reply else "asked it"
+        print(f"halting {run_dir.name}: {how}; it undoes its faults and says so in its own terminal")
     elif asked.command == "mark":
         ask(run_dir, "note", by=operator(asked), mark=asked.mark)
         print(f"marked as {asked.mark} in {run_dir.name}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from gameday.canonical import from_json
 from gameday.cli import exits
-from gameday.cli.asked import login, operator, run_here
+from gameday.cli.asked import login, operator, run_here, writing
 from gameday.errors import NotAuthorised, Refused, UsageError
 from gameday.hosts.sshkeygen import sign, verify
 from gameday.plan.approvals import (
@@ -74,13 +74,15 @@ def _approve_plan(path: Path, asked: argparse.Namespace) -> int:
     if signature:
         held = verify(data, signature, terms.signers, statement.principal, NAMESPACE)
         _check(statement, held.names, wanted, parts_of(plan, ""))
-    folder.mkdir(exist_ok=True)
-    file.with_name(f"{file.name}.sig").unlink(missing_ok=True)
-    file.write_bytes(data)
+    with writing(file):
+        folder.mkdir(exist_ok=True)
+        file.with_name(f"{file.name}.sig").unlink(missing_ok=True)
+        file.write_bytes(data)
+        if signature:
+            file.with_name(f"{file.name}.sig").write_bytes(signature)
     if not signature:
         print(f"claimed, not signed: {file}; it will be recorded, and counts for nothing")
         return exits.PASS
-    file.with_name(f"{file.name}.sig").write_bytes(signature)
     print(f"approved by {statement.principal} as {statement.role} until {statement.expires_utc}: {file}")
     return exits.PASS
 
@@ -147,12 +149,20 @@ def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes
     if asked.statement is not None:
         path = Path(asked.statement)
         try:
-            return path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
+            data, signature = path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
+            _ = data.decode(), signature.decode()
         except OSError as error:
             raise UsageError(f"{error.filename}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{path}: it or its signature is no text: {error.reason} at byte {error.start}",
+                todo="`gameday approve --write FILE` writes the one, `ssh-keygen -Y sign` the other.",
+            ) from error
+        return data, signature
     data = statement_bytes(statement)
     if asked.write is not None:
-        Path(asked.write).write_bytes(data)
+        with writing(Path(asked.write)):
+            Path(asked.write).write_bytes(data)
         print(
             f"written, not signed. Sign it anywhere: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {asked.write}"
         )
@@ -164,9 +174,12 @@ def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes
 
 
 def _key(asked: str | None) -> Path:
-    if asked:
-        return Path(asked).expanduser()
-    folder = Path.home() / ".ssh"
+    try:
+        if asked:
+            return Path(asked).expanduser()
+        folder = Path.home() / ".ssh"
+    except RuntimeError as error:  # A user without a home, as in many containers.
+        raise UsageError(f"--key {asked or ''}: {error}", todo="Name the key's file in full.") from error
     known = [folder / name for name in ("id_ed25519", "id_ecdsa", "id_rsa")]
     return next((path for path in known if path.is_file()), known[0])
 

@@ -209,7 +209,10 @@ def check_whole(values: Mapping[str, str]) -> None:
     control, path = values.get("lab.control"), values.get("lab.state_file")
     if not control or not path:
         return
-    token = json.loads(Path(path).read_text(encoding="utf-8")).get("token", "")
+    try:
+        token = json.loads(Path(path).read_text(encoding="utf-8"))["token"]
+    except (OSError, ValueError, KeyError, TypeError) as error:  # It went down since it was found.
+        raise TargetAbsent(f"the lab's state in {path} cannot be read: {error}", todo=LAB_TODO) from error
     state = _get_json(f"{control}/state", what="the lab's state", token=token)
     if not state.get("whole"):
         reasons = "; ".join(map(str, state.get("why_not_whole", ()))) or "it does not say why"
@@ -238,13 +241,30 @@ def _get_json(url: str, *, what: str, token: str = "") -> dict[str, Any]:
 def runtime_dir() -> Path:
     """Return a short folder of this user's own for sockets and leases, mode 0700.
 
+    It lies in XDG_RUNTIME_DIR; where that is gone or another's (su, sudo -E, cron), with temporary files.
+
     Raises:
-        Refused: It belongs to somebody else.
+        Refused: It belongs to somebody else, or cannot be made.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
-    path = Path(base) / "gameday" if base else Path(tempfile.gettempdir()) / f"gameday-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
+    path = Path(tempfile.gettempdir()) / f"gameday-{os.getuid()}"
+    if base and _is_mine(Path(base)):
+        path = Path(base) / "gameday"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise Refused(
+            f"{path}: {error.strerror}; sockets and leases need a private folder of this user",
+            todo="Set XDG_RUNTIME_DIR to a folder of this user's own.",
+        ) from error
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or path.is_symlink():
         raise Refused(f"{path} is not a private folder of this user", todo="Remove it and try again.")
     return path
+
+
+def _is_mine(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        return False
