@@ -10,8 +10,6 @@ import http.client
 import json
 import os
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from typing import Any
 
 from gameday.errors import NotAuthorised, Refused, TargetAbsent
 from gameday.history.events import TargetsResolved
+from gameday.hosts.httpprobe import Answer, exchange
 from gameday.plan.bind import bind, needed
 from gameday.plan.model import Plan
 from gameday.plan.permit import limits_of
@@ -224,18 +223,23 @@ def check_whole(values: Mapping[str, str]) -> None:
 
 
 def _get_json(url: str, *, what: str, token: str = "") -> dict[str, Any]:
-    request = urllib.request.Request(url)  # noqa: S310 - the scheme is checked by the plan
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
+    """Ask `url` itself, within one deadline: no redirect and no proxy may speak for the target."""
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
-            found = json.loads(reply.read(1 << 20))
-    except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise TargetAbsent(f"{what} at {url} cannot be read: {reason}", todo=LAB_TODO) from error
+        found = json.loads(_body(exchange(url, headers=headers, timeout_s=TIMEOUT_S)))
+    except (ValueError, RecursionError, http.client.HTTPException) as error:
+        raise TargetAbsent(f"{what} at {url} cannot be read: {error}", todo=LAB_TODO) from error
     if not isinstance(found, dict):
         raise TargetAbsent(f"{what} at {url} is not a JSON object")
     return found
+
+
+def _body(answer: Answer) -> bytes:
+    if answer.error:
+        raise ValueError(answer.error)
+    if answer.status != http.client.OK:
+        raise ValueError(f"HTTP {answer.status}, expected 200; redirects are not followed")
+    return answer.body
 
 
 def runtime_dir() -> Path:
