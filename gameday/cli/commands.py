@@ -93,7 +93,7 @@ def _runs(runs: list[Any], *, as_json: bool) -> int:
     if not runs:
         print("no runs here yet: `gameday run PLAN` makes the first")
     for r in runs:
-        print(f"{r.started_utc}  {r.plan:24} {r.outcome:10} {r.verdict:11} {r.path.name}")
+        print(f"{r.started_utc}  {r.plan:24} {r.outcome:10} {r.verdict:11} {r.name}")
     return exits.PASS
 
 

@@ -13,14 +13,15 @@ from gameday.history.record import Trace
 from gameday.history.store import HISTORY
 from gameday.hosts.clock import boot_id
 from gameday.hosts.processes import is_alive
-from gameday.runner.folder import RUNS
+from gameday.runner.folder import RUNS, run_dirs
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One run, as a list shows it. `outcome` is `running` while its runner lives."""
+    """One run, as a list shows it. `outcome` is `running` while its runner lives; `name` stands in runs/."""
 
     path: Path
+    name: str
     plan: str
     started_utc: str
     outcome: str
@@ -30,10 +31,7 @@ class RunInfo:
 def list_runs(project: Path) -> list[RunInfo]:
     """Return the runs of a project, oldest first. A folder that holds no history is passed over."""
     found = []
-    for history in (project / RUNS).glob("*/*/history.jsonl"):
-        run_dir = history.parent
-        if run_dir.is_symlink() or run_dir.parent.is_symlink():
-            continue
+    for run_dir in run_dirs(project):
         try:
             trace = read_records(run_dir)
         except HistoryError:
@@ -45,8 +43,9 @@ def list_runs(project: Path) -> list[RunInfo]:
 
 def _info(run_dir: Path, trace: Trace) -> RunInfo:
     return RunInfo(
-        path=run_dir,
-        plan=run_dir.parent.name,
+        path=run_dir.resolve(),
+        name=run_dir.name,
+        plan=_plan_of(run_dir),
         started_utc=trace.records[0].utc[:19] + "Z",
         outcome=outcome_of(trace),
         verdict=_verdict(run_dir),
@@ -69,6 +68,16 @@ def _runner_lives(trace: Trace) -> bool:
         if isinstance(event, HostStarted) and event.role == "runner":
             return event.boot_id == boot_id() and is_alive(event.pid, event.start_ticks)
     return False
+
+
+def _plan_of(run_dir: Path) -> str:
+    """Return the plan's name: that of the folder, or for a run put right under runs/ what its plan says."""
+    if run_dir.parent.name != RUNS:
+        return run_dir.parent.name
+    try:
+        return Path(json.loads((run_dir / "plan.json").read_bytes())["source"]).stem
+    except (OSError, ValueError, KeyError, TypeError):
+        return "-"
 
 
 def _verdict(run_dir: Path) -> str:
@@ -104,7 +113,8 @@ def find_run(project: Path, asked: str | None) -> Path:
         found = run_at(path)
         if found is not None:
             return found
-    known = [run for run in list_runs(project) if run.path.name.startswith(asked)]
+    known = [run for run in list_runs(project) if run.name.startswith(asked)]
+    known = [run for run in known if run.name == asked] or known
     if len(known) == 1:
         return known[0].path
     said = f"{len(known)} runs begin so" if known else "there is no such run"

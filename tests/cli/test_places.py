@@ -41,7 +41,7 @@ def test_where_there_is_no_project_it_says_so_and_leaves_nothing(tmp_path, words
 
 
 def test_runs_are_found_from_anywhere_in_the_project_and_by_path_from_anywhere(project, tmp_path):
-    folder = a_run(project, load_plan(project / "experiments" / "primary-loss.yaml"), [])
+    folder = a_run(project, load_plan(project / "experiments" / "primary-loss.yaml"), [], runner=False)
     listed = json.loads(gameday(project / "runbooks", "runs", "--json").stdout)
     assert [row["path"] for row in listed] == [str(folder)]
     for where, run in ((folder, ()), (tmp_path, (str(folder),)), (folder.parent, (folder.name,)),
