@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.cli import exits
-from gameday.cli.asked import operator
+from gameday.cli.asked import operator, project_here, run_here
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -51,12 +51,12 @@ def _operate(asked: argparse.Namespace) -> int:
 
         return lever(asked)
     from gameday.runner.control import ask  # noqa: PLC0415
-    from gameday.runner.listing import find_run  # noqa: PLC0415
 
-    run_dir = find_run(Path.cwd(), asked.run)
+    run_dir = run_here(asked.run)
     if asked.command == "halt":
-        ask(run_dir, "halt", by=operator(asked), text=asked.reason)
-        print(f"asked {run_dir.name} to halt; it undoes its faults and says so in its own terminal")
+        reply = ask(run_dir, "halt", by=operator(asked), text=asked.reason)
+        how = f"put down {reply['file']}, which it obeys within a second" if "file" in reply else "asked it"
+        print(f"halting {run_dir.name}: {how}; it undoes its faults and says so in its own terminal")
     elif asked.command == "mark":
         ask(run_dir, "note", by=operator(asked), mark=asked.mark)
         print(f"marked as {asked.mark} in {run_dir.name}")
@@ -67,11 +67,11 @@ def _operate(asked: argparse.Namespace) -> int:
 
 
 def _look(asked: argparse.Namespace) -> int:
-    from gameday.runner.listing import find_run, list_runs  # noqa: PLC0415
-
     if asked.command == "runs":
-        return _runs(list_runs(Path.cwd()), as_json=asked.json)
-    run_dir = find_run(Path.cwd(), asked.run)
+        from gameday.runner.listing import list_runs  # noqa: PLC0415
+
+        return _runs(list_runs(project_here()), as_json=asked.json)
+    run_dir = run_here(asked.run)
     if asked.command == "report":
         from gameday.runner.conclude import REPORT, conclude  # noqa: PLC0415
 
@@ -93,7 +93,7 @@ def _runs(runs: list[Any], *, as_json: bool) -> int:
     if not runs:
         print("no runs here yet: `gameday run PLAN` makes the first")
     for r in runs:
-        print(f"{r.started_utc}  {r.plan:24} {r.outcome:10} {r.verdict:11} {r.path.name}")
+        print(f"{r.started_utc}  {r.plan:24} {r.outcome:10} {r.verdict:11} {r.name}")
     return exits.PASS
 
 

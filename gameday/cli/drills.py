@@ -12,21 +12,21 @@ from pathlib import Path
 
 from gameday.checkers.document import as_document
 from gameday.cli import exits
-from gameday.cli.asked import operator
+from gameday.cli.asked import operator, run_here
 from gameday.console.summary import summary_lines
 from gameday.errors import RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
-from gameday.plan.model import Plan, StepKind
+from gameday.plan.model import Plan, Step, StepKind
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import lab_state_file
 from gameday.runner.conclude import conclude
 from gameday.runner.drill import RunEnd, run_drill
-from gameday.runner.listing import find_run
 from gameday.runner.recover import owed_by_hand, recover
 from gameday.runner.rehearse import rehearse
 
 VIEW_WAIT_S = 3.0
+_WAITS = (StepKind.HOLD, StepKind.APPROVAL)
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -37,14 +37,20 @@ def carry_out(asked: argparse.Namespace) -> int:
     if asked.command == "drill":
         asked.by, asked.run_dir = "", None
         return _with_lab(path, asked)
-    plan, project = load_plan(path), find_project(path)
-    for warning in plan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    plan, project = _read(path)
     if asked.rehearse:
         return _rehearse(plan, project, find_policy(project, asked.policy))
     if not asked.yes:
         _confirm(plan)
     return _run(plan, project, asked)
+
+
+def _read(path: Path) -> tuple[Plan, Path]:
+    """Return a plan with its project; what is odd about it is said before anything is done."""
+    plan = load_plan(path)
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return plan, find_project(path)
 
 
 def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
@@ -76,14 +82,20 @@ def _confirm(plan: Plan) -> None:
     environment = plan.target.environment
     if environment == "lab" or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
-    faults = [step.name for step in plan.steps if step.kind is StepKind.FAULT]
-    print(f"{plan.title}\n  touches {environment}: {'; '.join(faults) or 'no fault'}")
+    acts = [_named(step) for step in plan.steps if step.kind not in _WAITS]
+    acts += [f"load of {load.profile}" for load in plan.load]
+    print(f"{plan.title}\n  touches {environment}: {'; '.join(acts) or 'by its probes alone'}")
     try:
         answer = input(f"  Type {environment} to begin: ")
     except EOFError:
         answer = ""
     if answer.strip() != environment:
         raise Refused("not confirmed; nothing was touched", todo="Begin again, or give --yes.")
+
+
+def _named(step: Step) -> str:
+    """Name a step as the question does: whatever changes something, whoever carries it out."""
+    return step.name if step.kind is StepKind.FAULT else f"{step.name} ({step.kind})"
 
 
 def _tell(end: RunEnd) -> int:
@@ -132,7 +144,7 @@ def _rehearse(plan: Plan, project: Path, policy: Policy) -> int:
 
 
 def _recover(asked: argparse.Namespace) -> int:
-    run_dir = find_run(Path.cwd(), asked.run)
+    run_dir = run_here(asked.run)
     for line in owed_by_hand(run_dir):
         print(line, flush=True)
     end = recover(run_dir, asked.runner_is_gone, by=operator(asked))
@@ -140,12 +152,22 @@ def _recover(asked: argparse.Namespace) -> int:
 
 
 def _with_lab(path: Path, asked: argparse.Namespace) -> int:
-    """Bring the lab up if it is not, run, and take it down if we brought it up."""
+    """Bring the lab up if it is not, run, and take it down if we brought it up.
+
+    Raises:
+        UsageError: There is no such plan.
+        Refused: The plan is not for the lab: it must be asked for, and it is no part of `drill`.
+    """
     if not path.is_file():
         raise UsageError(
             f"{path}: no such file", todo="Call it in a project folder; `gameday init` makes one."
         )
-    plan, project = load_plan(path), find_project(path)
+    plan, project = _read(path)
+    if plan.target.environment != "lab":
+        raise Refused(
+            f"{path} is for {plan.target.environment!r}; `gameday drill` is for the built-in lab alone",
+            todo=f"`gameday run {path}` runs it, and asks before it begins.",
+        )
     folder = lab_state_file(project).parent
     was_up = _lab("status", folder).returncode == 0
     if not was_up:

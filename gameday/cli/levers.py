@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 from pathlib import Path
 
 from gameday.cli import exits
+from gameday.cli.asked import operator, project_here
 from gameday.errors import LeverUnreadable, UsageError
 from gameday.runner.lever import Lever, RemoteLever, project_lever, shared_levers
 
@@ -16,10 +16,10 @@ def lever(asked: argparse.Namespace) -> int:
     """Engage, release or show the levers: this project's, and with --shared those of its policy.
 
     Raises:
-        UsageError: Something is missing on the command line.
+        UsageError: Something is missing on the command line, or there is no project here.
         Refused: A lever cannot be written.
     """
-    project = Path.cwd()
+    project = project_here()
     levers = [project_lever(project)]
     if asked.shared:
         levers = [item for item in _named(project, asked) if isinstance(item, Lever)]
@@ -30,17 +30,23 @@ def lever(asked: argparse.Namespace) -> int:
             )
     if asked.do == "status":
         return _status(project, asked)
-    by = asked.by or getpass.getuser()
+    by = operator(asked)
     if asked.do == "engage":
         if not asked.reason:
             raise UsageError("lever engage: --reason is missing", todo="Say why; it is shown to everybody.")
         for item in levers:
             item.engage(by=by, reason=asked.reason)
-        print("the safety lever is engaged: running drills halt, new ones are refused")
+        print(f"the safety lever is engaged: running drills halt, new ones are refused: {_files(levers)}")
         return exits.PASS
     were = [item.release(by=by) for item in levers]
-    print("the safety lever is released" if any(were) else "the safety lever was not engaged")
+    was = "is released" if any(were) else "was not engaged"
+    print(f"the safety lever {was}: {_files(levers)}")
     return exits.PASS
+
+
+def _files(levers: list[Lever]) -> str:
+    """Name the files, so that nobody trusts a lever that no drill reads."""
+    return ", ".join(item.name for item in levers)
 
 
 def _named(project: Path, asked: argparse.Namespace) -> tuple[Lever | RemoteLever, ...]:
@@ -64,5 +70,6 @@ def _status(project: Path, asked: argparse.Namespace) -> int:
         print(json.dumps({"engaged": bool(engaged), "reason": reason, "levers": rows}))
         return exits.PASS
     for row in engaged or rows[:1]:
-        print(f"the safety lever is {row['reason'] or 'released'}" if row["readable"] else row["reason"])
+        said = f"the safety lever is {row['reason'] or 'released'} ({row['lever']})"
+        print(said if row["readable"] else row["reason"])
     return exits.PASS

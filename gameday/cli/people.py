@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Any
 
 from gameday.canonical import from_json
 from gameday.cli import exits
+from gameday.cli.asked import login, operator, run_here, writing
 from gameday.errors import NotAuthorised, Refused, UsageError
 from gameday.hosts.sshkeygen import sign, verify
 from gameday.plan.approvals import (
@@ -30,7 +30,6 @@ from gameday.plan.policyfile import find_policy
 from gameday.plan.units import as_text, duration_ns
 from gameday.runner.approvals import FOLDER, file_name, parts_of, subject_of, terms_of
 from gameday.runner.control import ask
-from gameday.runner.listing import find_run
 
 PLANS = (".yaml", ".yml", ".json")
 
@@ -40,16 +39,15 @@ def approve(asked: argparse.Namespace) -> int:
     what = asked.what
     if what is not None and Path(what).suffix in PLANS:
         return _approve_plan(Path(what), asked)
-    return _approve_run(find_run(Path.cwd(), what), asked)
+    return _approve_run(run_here(what), asked)
 
 
 def report(asked: argparse.Namespace) -> int:
     """Say that what was to be done by hand is done, or failed."""
     if asked.command == "failed" and not asked.note:
         raise UsageError("failed: --note is missing", todo="Say what went wrong; it is recorded.")
-    run_dir = find_run(Path.cwd(), asked.run)
-    by = asked.by or getpass.getuser()
-    reply = ask(run_dir, asked.command, by=by, text=asked.note, step=asked.step)
+    run_dir = run_here(asked.run)
+    reply = ask(run_dir, asked.command, by=operator(asked), text=asked.note, step=asked.step)
     what = "the undo of " if reply.get("role") == "undo" else ""
     print(f"{asked.command}: {what}{reply.get('step', '')}, noted in {run_dir.name}")
     return exits.PASS
@@ -77,13 +75,15 @@ def _approve_plan(path: Path, asked: argparse.Namespace) -> int:
     if signature:
         held = verify(data, signature, terms.signers, statement.principal, NAMESPACE)
         _check(statement, held.names, wanted, parts_of(plan, ""))
-    folder.mkdir(exist_ok=True)
-    file.with_name(f"{file.name}.sig").unlink(missing_ok=True)
-    file.write_bytes(data)
+    with writing(file):
+        folder.mkdir(exist_ok=True)
+        file.with_name(f"{file.name}.sig").unlink(missing_ok=True)
+        file.write_bytes(data)
+        if signature:
+            file.with_name(f"{file.name}.sig").write_bytes(signature)
     if not signature:
         print(f"claimed, not signed: {file}; it will be recorded, and counts for nothing")
         return exits.PASS
-    file.with_name(f"{file.name}.sig").write_bytes(signature)
     print(f"approved by {statement.principal} as {statement.role} until {statement.expires_utc}: {file}")
     return exits.PASS
 
@@ -104,7 +104,7 @@ def _check(
 
 
 def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
-    by = asked.who or getpass.getuser()
+    by = asked.who or login()
     gates: list[dict[str, Any]] = ask(run_dir, "gates", by=by)["gates"]
     gate = gates[0]
     subject = from_json(Subject, gate["subject"], "the runner's answer")
@@ -124,7 +124,7 @@ def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
 
 
 def _statement(asked: argparse.Namespace, subject: Subject, roles: list[str]) -> Statement:
-    who = asked.who or getpass.getuser()
+    who = asked.who or login()
     role = asked.role or (roles[0].split("/")[0] if roles else "approver")
     for what, name in (("--as", who), ("--role", role)):
         if not is_principal(name):
@@ -150,12 +150,20 @@ def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes
     if asked.statement is not None:
         path = Path(asked.statement)
         try:
-            return path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
+            data, signature = path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
+            _ = data.decode(), signature.decode()
         except OSError as error:
             raise UsageError(f"{error.filename}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{path}: it or its signature is no text: {error.reason} at byte {error.start}",
+                todo="`gameday approve --write FILE` writes the one, `ssh-keygen -Y sign` the other.",
+            ) from error
+        return data, signature
     data = statement_bytes(statement)
     if asked.write is not None:
-        Path(asked.write).write_bytes(data)
+        with writing(Path(asked.write)):
+            Path(asked.write).write_bytes(data)
         print(
             f"written, not signed. Sign it anywhere: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {asked.write}"
         )
@@ -167,9 +175,12 @@ def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes
 
 
 def _key(asked: str | None) -> Path:
-    if asked:
-        return Path(asked).expanduser()
-    folder = Path.home() / ".ssh"
+    try:
+        if asked:
+            return Path(asked).expanduser()
+        folder = Path.home() / ".ssh"
+    except RuntimeError as error:  # A user without a home, as in many containers.
+        raise UsageError(f"--key {asked or ''}: {error}", todo="Name the key's file in full.") from error
     known = [folder / name for name in ("id_ed25519", "id_ecdsa", "id_rsa")]
     return next((path for path in known if path.is_file()), known[0])
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gameday.cli import exits
+from gameday.cli.asked import writing
 from gameday.cli.words import plan_words, policy_words
 from gameday.errors import PlanError, UsageError
 from gameday.plan.load import find_project, load_plan
@@ -33,7 +34,8 @@ def carry_out(asked: argparse.Namespace) -> int:
             print(json.dumps(json_schema(), indent=1))
             return exits.PASS
         case _:
-            return _init(Path(asked.dir))
+            with writing(Path(asked.dir)):
+                return _init(Path(asked.dir))
 
 
 def _validate(asked: argparse.Namespace) -> int:

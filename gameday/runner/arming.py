@@ -10,8 +10,6 @@ import http.client
 import json
 import os
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from typing import Any
 
 from gameday.errors import NotAuthorised, Refused, TargetAbsent
 from gameday.history.events import TargetsResolved
+from gameday.hosts.httpprobe import Answer, exchange
 from gameday.plan.bind import bind, needed
 from gameday.plan.model import Plan
 from gameday.plan.permit import limits_of, waiver_for
@@ -225,7 +224,10 @@ def check_whole(values: Mapping[str, str]) -> None:
     control, path = values.get("lab.control"), values.get("lab.state_file")
     if not control or not path:
         return
-    token = json.loads(Path(path).read_text(encoding="utf-8")).get("token", "")
+    try:
+        token = json.loads(Path(path).read_text(encoding="utf-8"))["token"]
+    except (OSError, ValueError, KeyError, TypeError) as error:  # It went down since it was found.
+        raise TargetAbsent(f"the lab's state in {path} cannot be read: {error}", todo=LAB_TODO) from error
     state = _get_json(f"{control}/state", what="the lab's state", token=token)
     if not state.get("whole"):
         reasons = "; ".join(map(str, state.get("why_not_whole", ()))) or "it does not say why"
@@ -237,30 +239,52 @@ def check_whole(values: Mapping[str, str]) -> None:
 
 
 def _get_json(url: str, *, what: str, token: str = "") -> dict[str, Any]:
-    request = urllib.request.Request(url)  # noqa: S310 - the scheme is checked by the plan
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
+    """Ask `url` itself, within one deadline: no redirect and no proxy may speak for the target."""
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
-            found = json.loads(reply.read(1 << 20))
-    except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise TargetAbsent(f"{what} at {url} cannot be read: {reason}", todo=LAB_TODO) from error
+        found = json.loads(_body(exchange(url, headers=headers, timeout_s=TIMEOUT_S)))
+    except (ValueError, RecursionError, http.client.HTTPException) as error:
+        raise TargetAbsent(f"{what} at {url} cannot be read: {error}", todo=LAB_TODO) from error
     if not isinstance(found, dict):
         raise TargetAbsent(f"{what} at {url} is not a JSON object")
     return found
 
 
+def _body(answer: Answer) -> bytes:
+    if answer.error:
+        raise ValueError(answer.error)
+    if answer.status != http.client.OK:
+        raise ValueError(f"HTTP {answer.status}, expected 200; redirects are not followed")
+    return answer.body
+
+
 def runtime_dir() -> Path:
     """Return a short folder of this user's own for sockets and leases, mode 0700.
 
+    It lies in XDG_RUNTIME_DIR; where that is gone or another's (su, sudo -E, cron), with temporary files.
+
     Raises:
-        Refused: It belongs to somebody else.
+        Refused: It belongs to somebody else, or cannot be made.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
-    path = Path(base) / "gameday" if base else Path(tempfile.gettempdir()) / f"gameday-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
+    path = Path(tempfile.gettempdir()) / f"gameday-{os.getuid()}"
+    if base and _is_mine(Path(base)):
+        path = Path(base) / "gameday"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise Refused(
+            f"{path}: {error.strerror}; sockets and leases need a private folder of this user",
+            todo="Set XDG_RUNTIME_DIR to a folder of this user's own.",
+        ) from error
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or path.is_symlink():
         raise Refused(f"{path} is not a private folder of this user", todo="Remove it and try again.")
     return path
+
+
+def _is_mine(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        return False

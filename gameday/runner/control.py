@@ -1,9 +1,9 @@
 """What people tell a running drill: halt, note, mark; approve, done, failed.
 
 Over a Unix socket (mode 0600, in a short private folder, because such a path may have 107 bytes at
-most), with the peer's uid recorded. Where no socket can be had, a file named `halt` in the run
-folder does the same. Each caller has a thread of its own, so that nobody's silence or slow signature
-is in the way of a halt.
+most), with the peer's uid recorded. Where no socket can be had the run goes on and its history says so;
+a file named `halt` in the run folder then halts it, and `ask` puts it down wherever nobody answers. Each
+caller has a thread of its own, so that nobody's silence or slow signature is in the way of a halt.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gameday.errors import Refused
+from gameday.errors import GameDayError, Refused
 from gameday.history.events import HaltAsked, Noted
+from gameday.history.read import read_records
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.runner.arming import runtime_dir
 from gameday.runner.desk import Desk
+from gameday.runner.listing import outcome_of
 
 LINE_MAX = 64 << 10
 CALLERS_MAX = 16
 HEAR_MAX_S = 3.0
 ANSWER_WAIT_S = 25.0  # Longer than every deadline of ssh-keygen behind one answer.
 HALT_FILE = "halt"
+HALT_PUT = "; a halt file was put down, which a runner that lives obeys within a second"
 
 
 def socket_path(run_dir: Path) -> Path:
@@ -54,6 +57,9 @@ class ControlSocket:
         mask = os.umask(0o177)
         try:
             self._server.bind(str(self._path))
+        except OSError:
+            self._server.close()
+            raise
         finally:
             os.umask(mask)
         self._inode = self._path.lstat().st_ino
@@ -116,6 +122,8 @@ class ControlSocket:
 def ask(run_dir: Path, kind: str, *, by: str, text: str = "", **more: str) -> dict[str, Any]:
     """Send one request to the runner of `run_dir` and return its reply.
 
+    A halt that nobody answers is put down as a file; the reply to it has `file` where the runner lives.
+
     Raises:
         Refused: Nobody listens (the run is over, or its runner is dead), or the runner says no.
     """
@@ -127,13 +135,30 @@ def ask(run_dir: Path, kind: str, *, by: str, text: str = "", **more: str) -> di
             peer.sendall(request)
             with peer.makefile("rb") as answer:
                 reply: dict[str, Any] = json.loads(answer.readline(LINE_MAX) or b"{}")
-    except (OSError, ValueError) as error:
-        if kind == "halt" and run_dir.is_dir():
-            (run_dir / HALT_FILE).write_text(f"{by}: {text}\n", encoding="utf-8")
+    except (OSError, ValueError, Refused) as error:
+        put = _put_down(run_dir, f"{by}: {text}\n") if kind == "halt" else ""
+        if put == HALT_PUT and _lives(run_dir):
+            return {"ok": True, "file": str(run_dir / HALT_FILE)}
         raise Refused(
-            f"the run in {run_dir} does not answer ({error})",
+            f"the run in {run_dir} does not answer ({error}){put}",
             todo="`gameday runs` says how it stands; if it crashed, `gameday recover` finishes its undos.",
         ) from error
     if not reply.get("ok"):
         raise Refused(f"the runner refused: {reply.get('error', 'no reason given')}")
     return reply
+
+
+def _put_down(run_dir: Path, text: str) -> str:
+    """Put the halt file down, and return what came of it, as it is said to the person who asked."""
+    try:
+        (run_dir / HALT_FILE).write_text(text, encoding="utf-8")
+    except OSError as error:
+        return f"; nor can a halt file be put down: {error.strerror}"
+    return HALT_PUT
+
+
+def _lives(run_dir: Path) -> bool:
+    try:
+        return outcome_of(read_records(run_dir)) == "running"
+    except GameDayError:
+        return False

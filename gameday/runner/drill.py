@@ -216,8 +216,7 @@ class _Drill:
         stack.callback(probes.stop, 2.0)
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
-        control = ControlSocket(self.folder, self.clock, self.inbox, self.desk)
-        stack.callback(control.close)
+        self._listen(stack)
         probes.start()
         if ledger is not None:
             ledger.start()
@@ -264,6 +263,16 @@ class _Drill:
         return LedgerWriter(
             self.plan.ledger, run=self.folder.name, path=path, clock=self.clock, inbox=self.inbox
         )
+
+    def _listen(self, stack: ExitStack) -> None:
+        """Hear what people say; where no socket can be had the halt file must do, and the history says so."""
+        try:
+            control = ControlSocket(self.folder, self.clock, self.inbox, self.desk)
+        except (OSError, Refused) as error:
+            said = f"none can be had ({error}): only signals, levers and the halt file halt this run"
+            self._note(Noted(by="control socket", mark="", text=said))
+        else:
+            stack.callback(control.close)
 
     def _start_guard(self) -> None:
         self.guard = self._new_guard()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from gameday.history.events import StepStarted
 from gameday.history.read import read_records
 from gameday.history.store import HISTORY
 from gameday.plan.stored import read_plan
-from gameday.runner.folder import RUNS
+from gameday.runner.folder import run_dirs
 from gameday.runner.listing import outcome_of
 from gameday.runner.takeover import fold
 
@@ -31,18 +30,11 @@ class Leftover:
 def leftovers(project: Path) -> tuple[Leftover, ...]:
     """Return the runs of a project that left something behind, or may have. A live run is none."""
     found = []
-    for run_dir in _run_dirs(project):
+    for run_dir in run_dirs(project):
         reason = _owes(run_dir)
         if reason:
             found.append(Leftover(run_dir.relative_to(project).as_posix(), reason))
     return tuple(found)
-
-
-def _run_dirs(project: Path) -> Iterator[Path]:
-    runs = project / RUNS
-    for history in sorted((*runs.glob(f"*/{HISTORY}"), *runs.glob(f"*/*/{HISTORY}"))):
-        if not history.parent.is_symlink() and not history.parent.parent.is_symlink():
-            yield history.parent
 
 
 def _owes(run_dir: Path) -> str:

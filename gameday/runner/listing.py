@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.errors import HistoryError, UsageError
-from gameday.history.events import HostStarted, RunEnded, RunnerLost, RunStarted
+from gameday.history.events import HostStarted, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
+from gameday.history.store import HISTORY
 from gameday.hosts.clock import boot_id
 from gameday.hosts.processes import is_alive
-from gameday.runner.folder import RUNS
+from gameday.runner.folder import RUNS, run_dirs
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One run, as a list shows it. `outcome` is `running` while its runner lives."""
+    """One run, as a list shows it. `outcome` is `running` while its runner lives; `name` stands in runs/."""
 
     path: Path
+    name: str
     plan: str
     started_utc: str
     outcome: str
@@ -29,10 +31,7 @@ class RunInfo:
 def list_runs(project: Path) -> list[RunInfo]:
     """Return the runs of a project, oldest first. A folder that holds no history is passed over."""
     found = []
-    for history in (project / RUNS).glob("*/*/history.jsonl"):
-        run_dir = history.parent
-        if run_dir.is_symlink() or run_dir.parent.is_symlink():
-            continue
+    for run_dir in run_dirs(project):
         try:
             trace = read_records(run_dir)
         except HistoryError:
@@ -44,8 +43,9 @@ def list_runs(project: Path) -> list[RunInfo]:
 
 def _info(run_dir: Path, trace: Trace) -> RunInfo:
     return RunInfo(
-        path=run_dir,
-        plan=run_dir.parent.name,
+        path=run_dir.resolve(),
+        name=run_dir.name,
+        plan=_plan_of(run_dir),
         started_utc=trace.records[0].utc[:19] + "Z",
         outcome=outcome_of(trace),
         verdict=_verdict(run_dir),
@@ -70,11 +70,32 @@ def _runner_lives(trace: Trace) -> bool:
     return False
 
 
+def _plan_of(run_dir: Path) -> str:
+    """Return the plan's name: that of the folder, or for a run put right under runs/ what its plan says."""
+    if run_dir.parent.name != RUNS:
+        return run_dir.parent.name
+    try:
+        return Path(json.loads((run_dir / "plan.json").read_bytes())["source"]).stem
+    except (OSError, ValueError, KeyError, TypeError):
+        return "-"
+
+
 def _verdict(run_dir: Path) -> str:
     try:
         return str(json.loads((run_dir / "findings.json").read_bytes())["verdict"])
     except (OSError, ValueError, KeyError, TypeError):
         return "-"
+
+
+def run_at(asked: str | None) -> Path | None:
+    """Return the folder of a run that is named by its path; None where the words are no such path."""
+    if asked is None or asked == "latest":
+        return None
+    path = Path(asked)
+    try:
+        return path.resolve() if (path / HISTORY).is_file() else None
+    except OSError:  # A name that is too long, or a folder that we may not look into.
+        return None
 
 
 def find_run(project: Path, asked: str | None) -> Path:
@@ -88,16 +109,13 @@ def find_run(project: Path, asked: str | None) -> Path:
         if not runs:
             raise UsageError(f"no run in {project / RUNS}", todo="Run a drill first: `gameday run PLAN`.")
         return runs[-1].path
-    path = Path(asked)
-    if (path / "history.jsonl").is_file():
-        return path.resolve()
-    known = [run for run in list_runs(project) if run.path.name.startswith(asked)]
+    for path in (asked, str(project / asked)):  # As typed, or as a refusal names it.
+        found = run_at(path)
+        if found is not None:
+            return found
+    known = [run for run in list_runs(project) if run.name.startswith(asked)]
+    known = [run for run in known if run.name == asked] or known
     if len(known) == 1:
         return known[0].path
     said = f"{len(known)} runs begin so" if known else "there is no such run"
     raise UsageError(f"{asked}: {said}", todo="`gameday runs` lists them; give a path or the start of an id.")
-
-
-def started_of(trace: Trace) -> RunStarted | None:
-    """Return the genesis of a history."""
-    return next((r.event for r in trace.records if isinstance(r.event, RunStarted)), None)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.history.events import Reading, Sample
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
-from gameday.plan.model import NS, Plan
+from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
-from gameday.runner.arming import Resolved
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts
-from gameday.runner.preflight import BAD, OK, SKIP, Check, LookHost
+from gameday.runner.preflight import BAD, OK, Check, LookHost, monitoring
 from gameday.runner.ready import make_ready
-
-SAMPLE_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +28,8 @@ class Rehearsal:
 
 def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehearsal:
     """Do all that a drill does before its first write, and read every probe that does not write.
+
+    What is found is judged by the run's own rules: a rehearsal that is ready is a run that would start.
 
     Raises:
         PlanError: The policy file is wrong.
@@ -54,7 +51,17 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
         checks = [*ready.checks, Check("action hosts", OK, armed)]
         checks += look.look(ARM_TIMEOUT_S)
         checks += _try_loads(found.plan, project, folder)
-        checks += _read_probes(found, folder)
+        crew = ProbeCrew(
+            found.plan.probes,
+            run="rehearsal",
+            clock=RunClock(),
+            inbox=new_inbox(),
+            log_dir=folder,
+            configuration=found.values,
+            spawner=hosts.spawner,
+        )
+        stack.callback(crew.stop, 2.0)
+        checks += monitoring(found.plan, crew, ready.rules)
     return Rehearsal(all(check.state != BAD for check in checks), tuple(map(str, checks)))
 
 
@@ -67,33 +74,4 @@ def _try_loads(plan: Plan, project: Path, folder: Path) -> list[Check]:
             checks.append(Check("generator", OK, f"{load.profile} can be run; no request was sent"))
         finally:
             host.close()
-    return checks
-
-
-def _read_probes(found: Resolved, folder: Path) -> list[Check]:
-    clock, inbox = RunClock(), new_inbox()
-    silent = tuple(probe for probe in found.plan.probes if not probe.writes)
-    crew = ProbeCrew(
-        silent, run="rehearsal", clock=clock, inbox=inbox, log_dir=folder, configuration=found.values
-    )
-    slowest_ns = max((probe.every_ns for probe in silent), default=0)
-    crew.start()
-    time.sleep(min(max(SAMPLE_S, 2 * slowest_ns / NS), 30.0))
-    crew.stop(2.0)
-    samples: list[Sample] = []
-    while not inbox.empty():
-        event = inbox.get()[1]
-        if isinstance(event, Sample):
-            samples.append(event)
-    checks = []
-    for probe in found.plan.probes:
-        if probe.writes:
-            checks.append(Check(f"probe {probe.name}", SKIP, "it writes, so it was not tried"))
-            continue
-        mine = [s for s in samples if s.probe == probe.name]
-        good = sum(s.reading is Reading.GOOD for s in mine)
-        well = bool(mine) and good == len(mine)
-        detail = next((s.detail for s in mine if s.detail), "")
-        said = f"{good} of {len(mine)} good {detail}".rstrip()
-        checks.append(Check(f"probe {probe.name}", OK if well else BAD, said))
     return checks

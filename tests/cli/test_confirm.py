@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from tests.cli.test_mistakes import gameday
 from tests.drills import ROOT, make_project
 
 
@@ -48,6 +50,23 @@ def test_anything_but_its_name_is_a_refusal(project, answer):
     assert code == 3 and "touches shop-eu: the users' path is slow" in said
     assert "not confirmed; nothing was touched" in said and "Traceback" not in said
     assert not (project / "runs").exists()
+
+
+def test_every_step_that_acts_is_named_not_the_faults_alone(project):
+    shutil.copy(project / "experiments" / "primary-loss.yaml", project / "experiments" / "latency.yaml")
+    code, said = run(project, b"no\n")
+    assert code == 3
+    for name in ("primary database dies", "promote b (failover)", "load of loadprofiles/orders.py"):
+        assert name in said.partition("Type shop-eu")[0], said
+
+
+def test_drill_is_for_the_lab_alone_and_warns_as_run_does(project):
+    path = project / "experiments" / "latency.yaml"
+    path.write_text(path.read_text().replace("for: 1s, then: halt", "for: 10m, then: halt"))
+    done = gameday(project, "drill", "experiments/latency.yaml")
+    assert done.returncode == 3 and "'shop-eu'; `gameday drill` is for the built-in lab alone" in done.stderr
+    assert done.stderr.startswith("warning: ")
+    assert not (project / "no-lab").exists() and not (project / "runs").exists()
 
 
 @pytest.mark.parametrize(("answer", "more"), [(b"shop-eu\n", ()), (b"", ("--yes",))])

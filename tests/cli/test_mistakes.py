@@ -119,6 +119,20 @@ def test_a_rehearsal_is_ready_and_has_no_verdict(project, lab):
     assert list(project.glob("runs/*/*")) == before
 
 
+@pytest.mark.parametrize(
+    ("not_red", "state", "code"),
+    [("", "warn", 0), pytest.param("payments-untouched", "BAD ", 3, marks=pytest.mark.slow)],
+)
+def test_a_rehearsal_judges_a_red_probe_as_the_run_would(project, lab, not_red, state, code):
+    plan = change(project, "red", "/payments/health", "/payments/nowhere")
+    rules = f"environments: {{lab: {{modules: ['*'], not_red: [{not_red}]}}}}\n"
+    (project / "red-policy.yaml").write_text(rules)
+    words = ("run", plan, "--rehearse", "--policy", str(project / "red-policy.yaml"))
+    done = gameday(project, *words, GAMEDAY_LAB_DIR=os.environ["GAMEDAY_LAB_DIR"])
+    assert done.returncode == code, done.stdout + done.stderr
+    assert f"{state}  probe payments-untouched: bad" in done.stdout, done.stdout
+
+
 def test_plan_says_in_words_what_will_happen(project):
     done = gameday(project, "plan", "experiments/primary-loss.yaml")
     assert done.returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -37,7 +38,9 @@ from gameday.plan.model import NS, Activity, Probe, ProbeKind, StepKind
 from gameday.plan.policy import Rules, Waiver, default_policy
 from gameday.plan.stored import plan_digest, write_plan
 from gameday.runner.arming import freeze, labels_of
+from gameday.runner.folder import make_run_folder
 from gameday.runner.leftovers import leftovers
+from gameday.runner.listing import find_run, list_runs
 from gameday.runner.preflight import BAD, OK, SKIP, WARN, LookHost, at_home, history_bytes, monitoring, refuse
 from tests.drills import ROOT, make_project
 
@@ -199,9 +202,10 @@ def test_files_that_stand_in_for_real_modules_are_refused(plan, tmp_path, name):
 # --- leftovers ---------------------------------------------------------------------------------
 
 
-def a_run(project, plan, events, *, name="20260101T000000Z-abc", runner=True):
-    folder = project / "runs" / "primary-loss" / name
-    (folder / "hosts").mkdir(parents=True)
+def a_run(project, plan, events, *, name="20260101T000000Z-abc", runner=True, run_dir=None):
+    folder = run_dir or project / "runs" / "primary-loss" / name
+    if run_dir is None:
+        (folder / "hosts").mkdir(parents=True)
     write_plan(folder, plan)
     history = HistoryWriter(folder, plan_digest(plan))
     clock = RunClock()
@@ -247,6 +251,35 @@ def test_leftovers_of_earlier_runs_are_found(plan, tmp_path, kind, said):
         assert said in found[0].reason and found[0].run.startswith("runs/primary-loss/2026")
         bad = checks(plan, project)["leftovers"]
         assert bad.state == BAD and f"gameday recover {found[0].run}" in bad.todo
+
+
+def test_a_run_that_was_put_elsewhere_is_found_listed_and_owes_as_any(plan, tmp_path):
+    project = make_project(tmp_path / "project")
+    fault = next(step for step in plan.steps if step.kind is StepKind.FAULT)
+    done = [StepStarted(fault.id), StepEnded(fault.id, Effect.HAPPENED, in_place=True)]
+    places = [tmp_path / "a" / "out", tmp_path / "b" / "out", project / "runs" / "here", tmp_path / "latest"]
+    folders = [make_run_folder(project, plan, place) for place in places]
+    for folder in folders:
+        a_run(project, plan, done, runner=False, run_dir=folder)
+    assert folders == places and sorted(run.path for run in list_runs(project)) == sorted(places)
+    assert {run.plan for run in list_runs(project)} == {"primary-loss"}
+    owing = leftovers(project)
+    assert len(owing) == 4 and "runs/primary-loss/out" in {left.run for left in owing}
+    for left in owing:
+        assert find_run(project, left.run) in places
+    assert find_run(project, "out") == places[0] and find_run(project, "here") == places[2]
+    last = max(list_runs(project), key=lambda run: run.started_utc).started_utc
+    assert find_run(project, None) in {r.path for r in list_runs(project) if r.started_utc == last}
+    shutil.rmtree(places[0])
+    assert len(leftovers(project)) == 3
+    again = make_run_folder(project, plan, places[0])
+    assert (project / "runs" / "primary-loss" / "out").resolve() == again
+
+
+def test_a_project_that_cannot_hold_a_link_is_no_reason_to_refuse(plan, tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "runs").write_text("in the way")
+    assert make_run_folder(tmp_path / "project", plan, tmp_path / "out").is_dir()
 
 
 # --- armed: read-backs and monitoring ----------------------------------------------------------
