@@ -20,7 +20,6 @@ from gameday.plan.model import Plan, Step, StepKind
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import find_policy
 from gameday.runner.arming import lab_state_file
-from gameday.runner.conclude import conclude
 from gameday.runner.drill import RunEnd, run_drill
 from gameday.runner.recover import owed_by_hand, recover
 from gameday.runner.rehearse import rehearse
@@ -100,6 +99,8 @@ def _named(step: Step) -> str:
 
 def _tell(end: RunEnd) -> int:
     """Say what the run came to. What cannot be judged or written is unknown, and may still need a person."""
+    from gameday.runner.conclude import conclude  # noqa: PLC0415 - not before the run, which must start quickly
+
     try:
         document = as_document(conclude(end.run_dir))
     except RecordError as error:

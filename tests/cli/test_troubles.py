@@ -83,6 +83,7 @@ def test_a_statement_that_cannot_be_written_or_is_no_text_is_one_line(project, t
     assert done.returncode == 2 and "cannot be written: Is a directory" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_without_a_control_socket_says_so_and_is_halted_by_the_file(project, tmp_path, lab):
     too_long = tmp_path / ("x" * 100)
     too_long.mkdir(mode=0o700)

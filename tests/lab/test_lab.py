@@ -172,7 +172,7 @@ def descendants(marker):
     return [line for line in out.splitlines() if marker in line]
 
 
-@pytest.mark.parametrize("how", ["down", "sigkill"])
+@pytest.mark.parametrize("how", [pytest.param("down", marks=pytest.mark.slow), "sigkill"])
 def test_nothing_is_left_behind(tmp_path, how):
     folder = tmp_path / f"lab-{how}"
     assert run_lab(folder, "up").returncode == 0

@@ -226,6 +226,7 @@ def gameday(project, *words):
     )
 
 
+@pytest.mark.slow
 def test_the_command_shows_and_moves_shared_levers(tmp_path):
     project = make_project(tmp_path / "project")
     shared = tmp_path / "shared.json"
