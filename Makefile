@@ -25,7 +25,7 @@ drill: $(STAMP) ## lose a real PostgreSQL primary under load, fail over, fail ba
 	@$(BIN)/gameday drill
 
 test: $(STAMP) ## the suite: real PostgreSQL, real Locust, under 3 minutes
-	@$(BIN)/python -m pytest $(T) -m 'not slow' -n 3 --dist worksteal
+	@$(BIN)/python -m pytest $(T) -m 'not slow' -n 4 --dist worksteal
 
 test-all: $(STAMP) ## everything, the slow tests too
 	@$(BIN)/python -m pytest $(T) -n 2

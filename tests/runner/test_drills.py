@@ -105,6 +105,7 @@ def test_the_main_drill_passes_with_intervals_and_leaves_the_lab_whole(project, 
     assert whole(lab)
 
 
+@pytest.mark.slow
 def test_a_lagging_standby_shows_as_lost_writes(project, lab):
     run = Run(project, "replication-lag")
     code, out = run.end()
@@ -172,6 +173,7 @@ def test_halt_note_and_mark_work_from_another_terminal(project, lab):
     assert any(k == "Halted" and d["reason"] == "real incident" for k, d in kinds)
 
 
+@pytest.mark.slow
 def test_two_drills_on_one_target_are_kept_apart(project, lab):
     run = Run(project, "latency")
     run.wait_for(lambda kind, data: kind == "Armed")
@@ -184,6 +186,7 @@ def test_two_drills_on_one_target_are_kept_apart(project, lab):
     run.end()
 
 
+@pytest.mark.slow
 def test_the_safety_lever_refuses_and_halts(project, lab):
     def gameday(*words):
         return subprocess.run(
@@ -203,6 +206,7 @@ def test_the_safety_lever_refuses_and_halts(project, lab):
         gameday("lever", "release")
 
 
+@pytest.mark.slow
 def test_a_killed_watchdog_is_replaced_or_the_run_halts(project, lab):
     run = Run(project, "primary-loss")
     run.wait_for(is_step("hold"))
@@ -230,6 +234,7 @@ def test_a_stopped_runner_is_fenced_and_undone(project, lab):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_recover_finishes_what_both_dead_left_behind(project, lab):
     import os
 
