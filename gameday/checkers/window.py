@@ -7,10 +7,8 @@ from itertools import accumulate
 
 from gameday.checkers.view import View
 from gameday.history.events import LoadBucket, Phase, Reading
-from gameday.history.histogram import upper_us
+from gameday.history.histogram import PERCENTILE_PPM, upper_us
 from gameday.plan.model import PPM, Objective, Slo
-
-_PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
 
 
 class Levels:
@@ -79,7 +77,7 @@ class _Latencies:
     """How many successes, up to each slice, stayed below a limit: a percentile is a share of those."""
 
     def __init__(self, buckets: list[LoadBucket], slo: Slo) -> None:
-        self._ratio_ppm = _PERCENTILE_PPM.get(slo.load_stat or "") if slo.below_ns is not None else None
+        self._ratio_ppm = PERCENTILE_PPM.get(slo.load_stat or "") if slo.below_ns is not None else None
         below_ns = slo.below_ns or 0
         self._all = [0, *accumulate(sum(count for _, count in b.latency) for b in buckets)]
         self._below = [

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gameday.engine.windows import PERCENTILE_PPM, Gauge, Slot, slot_ns_of
+from gameday.engine.windows import Gauge, Slot, slot_ns_of
 from gameday.history.events import LoadBucket, Reading, Sample
-from gameday.history.histogram import merge, percentile_us, upper_us
+from gameday.history.histogram import PERCENTILE_PPM, merge, percentile_us, upper_us
 from gameday.plan.model import PPM, LimitKind, Plan, Slo, StopCondition
 
 LOAD = ""  # The subject of a meter that is fed by load buckets.

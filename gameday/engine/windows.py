@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 
 from gameday.errors import NotMeasured
 from gameday.history.events import LoadBucket, Reading, Sample
-from gameday.history.histogram import merge, percentile_us
+from gameday.history.histogram import PERCENTILE_PPM, merge, percentile_us
 from gameday.plan.model import PPM, Plan, Slo
 
 _SLOT_MIN_NS = 100_000_000
 _SLOTS = 50
-PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
 
 
 @dataclass(frozen=True, slots=True)

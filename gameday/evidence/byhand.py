@@ -15,6 +15,6 @@ def commands(plan: Plan, trace: Trace) -> dict[str, str]:
         plan: The plan, as it lies in the run folder.
         trace: The history, which knows what was found at arming. A value that it lacks stays as written.
     """
-    found = next((r.event for r in trace.records if isinstance(r.event, TargetsResolved)), None)
+    found = trace.first(TargetsResolved)
     values = dict(found.values) if found is not None else {}
     return {step.id: fill(step.manual_command, values) for step in plan.steps if step.manual_command}

@@ -186,7 +186,7 @@ def before(plan: Plan, trace: Trace, digest: str) -> Table:
             {"plan": "our runbook", "system": "the system itself"}.get(plan.recovery, plan.recovery),
         )
     )
-    targets = next((r.event for r in trace.records if isinstance(r.event, TargetsResolved)), None)
+    targets = trace.first(TargetsResolved)
     if targets is not None:
         frozen = ", ".join(targets.targets) or "none"
         rows.append(
@@ -223,7 +223,7 @@ def before(plan: Plan, trace: Trace, digest: str) -> Table:
 def machine(trace: Trace) -> Table:
     """Who ran it, where, with what, and what is known of the clock."""
     rows = []
-    started = next((r.event for r in trace.records if isinstance(r.event, RunStarted)), None)
+    started = trace.first(RunStarted)
     if started is not None:
         software = ", ".join(f"{name} {version}" for name, version in started.software)
         rows.append(row("run", started.run))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+PERCENTILE_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
+
 
 def index_of(latency_us: int) -> int:
     """Return the bucket of a latency of `latency_us` microseconds (at least 1)."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gameday.history.events import Command, LedgerEntry, LoadBucket, Report, Sample
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +35,7 @@ class Trace:
     ledger: tuple[LedgerEntry, ...] = ()
     torn: int = 0
     faults: tuple[str, ...] = ()
+
+    def first(self, kind: type[E]) -> E | None:
+        """Return the first event of a kind, or None when there is none."""
+        return next((record.event for record in self.records if isinstance(record.event, kind)), None)

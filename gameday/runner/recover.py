@@ -33,8 +33,8 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
         Refused: The runner is alive, or nobody can tell, or nothing is owed.
     """
     trace = read_records(run_dir)
-    started = next((r.event for r in trace.records if isinstance(r.event, RunStarted)), None)
-    found = next((r.event for r in trace.records if isinstance(r.event, TargetsResolved)), None)
+    started = trace.first(RunStarted)
+    found = trace.first(TargetsResolved)
     if started is None or found is None:
         raise Refused(f"the run in {run_dir} ended before it could touch anything; nothing is owed")
     _check_gone(trace, started, runner_is_gone)
