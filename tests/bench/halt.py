@@ -7,7 +7,8 @@ actions (`halt_actions`), the same target (`halt_target`), the same guard at 10 
 sample as the limit. The other tool gets `--rollback-strategy=always`, without which it would take
 nothing back. The clock is CLOCK_BOOTTIME of this machine:
 
-    begins    the target's own note of when it went bad, at a random phase of the guard's schedule
+    begins    the target's own note of when it went bad: some time after a request of the guard, spread evenly
+              over its period (run k of n somewhere in the k-th n-th of it), in a random order
     gone      the target's own note of when the fault was taken out: the same for both tools
     verified  gameday's read-back that it is gone; judged against the goal. The other tool has none.
 
@@ -111,11 +112,17 @@ def strays() -> list[int]:
     return found
 
 
-def breach(target: Target, names: tuple[str, ...], pause: random.Random, patience_s: float) -> dict:
+def phases(seed: str, runs: int) -> list[float]:
+    """When after a request of the guard the target goes bad, for each run, in seconds."""
+    draw = random.Random(seed)
+    return draw.sample([F_S * (n + draw.random()) / runs for n in range(runs)], runs)
+
+
+def breach(target: Target, names: tuple[str, ...], phase_s: float, patience_s: float) -> dict:
     """Let the target go bad once every fault is in, and return the instants once all are out."""
     target.wait(lambda found: set(names) <= set(found["in"]), 60, "the fault never came")
-    time.sleep(0.4 + pause.random() * 0.2)
-    target.ask("POST", "/bad")
+    time.sleep(0.4)
+    target.ask("POST", f"/bad/{phase_s * 1000}")
     return target.wait(lambda found: set(names) <= set(found["out"]), patience_s, "the fault stayed")
 
 
@@ -161,7 +168,7 @@ def experiment(url: str, case: Case) -> dict:
     }
 
 
-def peer_run(target: Target, case: Case, folder: Path, pause: random.Random) -> dict:
+def peer_run(target: Target, case: Case, folder: Path, phase_s: float) -> dict:
     target.ask("POST", "/good")
     path = folder / "experiment.json"
     path.write_text(json.dumps(experiment(target.url, case)))
@@ -176,7 +183,7 @@ def peer_run(target: Target, case: Case, folder: Path, pause: random.Random) -> 
         start_new_session=True,
     )
     try:
-        found = breach(target, ("long",), pause, 4 * LONG_S)
+        found = breach(target, ("long",), phase_s, 4 * LONG_S)
         process.wait(4 * LONG_S)
         left = len(strays())
     finally:
@@ -228,9 +235,7 @@ def fault(url: str, name: str, do: dict, undo: str = "remove", undo_timeout: str
     }
 
 
-def gameday_run(
-    target: Target, text: str, names: tuple[str, ...], folder: Path, pause: random.Random
-) -> dict:
+def gameday_run(target: Target, text: str, names: tuple[str, ...], folder: Path, phase_s: float) -> dict:
     """One `gameday run`; what the target noted, and the instants of the history on the same clock."""
     target.ask("POST", "/good")
     (folder / "experiments").mkdir(exist_ok=True)
@@ -255,7 +260,7 @@ def gameday_run(
         text=True,
     )
     try:
-        found = breach(target, names, pause, 4 * LONG_S)
+        found = breach(target, names, phase_s, 4 * LONG_S)
         out, _ = process.communicate(timeout=60)
         left = len(strays())
     except TimeoutError as error:
@@ -274,9 +279,9 @@ def when(events_: list, kind: str, which=lambda data: True) -> int:
     return next(at for at, name, data in events_ if name == kind and which(data))
 
 
-def case_run(target: Target, case: Case, folder: Path, pause: random.Random) -> dict:
+def case_run(target: Target, case: Case, folder: Path, phase_s: float) -> dict:
     long = fault(target.url, "long", {"provider": case.provider(target.url)})
-    seen = gameday_run(target, plan(target.url, [long]), ("long",), folder, pause)
+    seen = gameday_run(target, plan(target.url, [long]), ("long",), folder, phase_s)
     bad, ev = seen["found"]["bad"], seen["events"]
     undone = next(d for _, k, d in ev if k == "UndoEnded" and d["undone"])
     halted = next(d for _, k, d in ev if k == "Halted")
@@ -298,7 +303,7 @@ def case_run(target: Target, case: Case, folder: Path, pause: random.Random) -> 
     }
 
 
-def ten_run(target: Target, folder: Path, pause: random.Random) -> dict:
+def ten_run(target: Target, folder: Path, phase_s: float) -> dict:
     """Ten faults in place, the undo of the one injected last hangs: when were the others verified gone?"""
     names = [f"f{n}" for n in range(10)]
     steps = [
@@ -307,7 +312,7 @@ def ten_run(target: Target, folder: Path, pause: random.Random) -> dict:
         for name in names
     ]  # fmt: skip
     text = plan(target.url, [*steps, {"hold": "20s"}])
-    seen = gameday_run(target, text, tuple(names[:9]), folder, pause)
+    seen = gameday_run(target, text, tuple(names[:9]), folder, phase_s)
     ev = seen["events"]
     halted = when(ev, "Halted")
     started = {d["step"]: at for at, k, d in ev if k == "UndoStarted" and "f9" not in d["step"]}
@@ -326,15 +331,15 @@ def three(values: list[float]) -> str:
 
 
 def compare(target: Target, case: Case, runs: int, peer_runs: int, folder: Path) -> bool:
-    pause = random.Random(f"{SEED}-{case.name}")
+    our_phases, their_phases = (phases(f"{SEED}-{case.name}", max(n, 1)) for n in (runs, peer_runs))
     ours: list[dict] = []
     theirs: list[dict] = []
     for number in range(max(runs, peer_runs)):  # Turn by turn, so that both see the same machine.
         if number < runs:
-            ours.append(case_run(target, case, folder, pause))
+            ours.append(case_run(target, case, folder, our_phases[number]))
         slow = theirs and theirs[0]["gone_s"] > SLOW_S
         if number < (min(peer_runs, PEER_SLOW) if slow else peer_runs):
-            theirs.append(peer_run(target, case, folder, pause))
+            theirs.append(peer_run(target, case, folder, their_phases[number]))
     verified = [run["verified_s"] for run in ours]
     peer = [run["gone_s"] for run in theirs]
     goal, worst = F_S / 2 + 0.02 + case.grace_s, F_S + 0.1
@@ -360,8 +365,7 @@ def compare(target: Target, case: Case, runs: int, peer_runs: int, folder: Path)
 
 
 def ten(target: Target, runs: int, folder: Path) -> bool:
-    pause = random.Random(SEED)
-    seen = [ten_run(target, folder, pause) for _ in range(runs)]
+    seen = [ten_run(target, folder, phase_s) for phase_s in phases(str(SEED), runs)]
     over = [run["nine_s"] - run["own_s"] for run in seen]
     ok = max(over) <= 1.0
     print(
@@ -388,7 +392,6 @@ def main(argv: list[str] | None = None) -> int:
     target, ok = Target(), True
     with tempfile.TemporaryDirectory(prefix="halt-bench-") as name:
         folder = Path(name)
-        shutil.copy(HERE / "halt_actions.py", folder)
         try:
             for case in cases():
                 if not options.only or case.name in options.only:

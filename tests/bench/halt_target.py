@@ -3,7 +3,7 @@
 python halt_target.py        prints its port; ends when stdin ends
 
 GET /health       200, and 503 once it is bad
-POST /bad         go bad now; answers the instant (CLOCK_BOOTTIME nanoseconds)
+POST /bad/MS      go bad that long after the next request for /health; the instant is noted (CLOCK_BOOTTIME)
 POST /good        serve again, and forget every instant
 PUT|DELETE /fault/NAME      put a fault in, take it out; the first instant of each is kept
 GET /fault/NAME   true or false
@@ -28,6 +28,16 @@ class World:
 
     def forget(self):
         self.bad, self.put, self.out = None, {}, {}
+        self.after_s = None
+
+    def asked(self):
+        """Somebody asks whether it is well: the instant the wait for going bad begins."""
+        after_s, self.after_s = self.after_s, None
+        if after_s is not None:
+            threading.Timer(after_s, self.go_bad).start()
+
+    def go_bad(self):
+        self.bad = self.bad or now()
 
 
 world = World()
@@ -47,6 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         name = self.path.rpartition("/")[2]
         if self.path == "/health":
+            world.asked()
             self.answer(503 if world.bad else 200, {"ok": not world.bad})
         elif self.path == "/identity":
             self.answer(200, {"environment": "lab"})
@@ -56,8 +67,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, name in world.put and name not in world.out)
 
     def do_POST(self):
-        if self.path == "/bad":
-            world.bad = world.bad or now()
+        if self.path.startswith("/bad/"):
+            world.after_s = float(self.path.rpartition("/")[2]) / 1000
         else:
             world.forget()
         self.answer(200, world.bad)

@@ -151,6 +151,8 @@ def virtual(hours: float, hz: float) -> bool:
                 history._disk.write(history._fd, b"", sync=False, patience_s=60)
             if clock.at_ns >= seen[-1][0] + 300 * NS:  # Seldom: what the bench keeps is not the runner's.
                 seen.append((clock.at_ns, rss_kib()))
+                if len(seen) % 24 == 2:
+                    print(f"  after {clock.at_ns / 3600e9:4.1f} h: {seen[-1][1] / 1024:.1f} MiB", flush=True)
         history.close()
         size = sum(file.stat().st_size for file in folder.rglob("*.jsonl"))
     assert loop.state.halted is None, loop.state.halted
@@ -162,8 +164,6 @@ def virtual(hours: float, hz: float) -> bool:
     print(
         f"  each sample took {took / count * 1e6:.0f} us; memory highest {max(k for _, k in seen) / 1024:.1f} MiB"
     )
-    steps = [seen[(len(seen) - 1) * n // 8][1] / 1024 for n in range(9)]
-    print(f"  memory by eighths of the time: {', '.join(f'{mib:.1f}' for mib in steps)} MiB")
     last = statistics.median(kib for _, kib in seen[-10:])
     return growth("memory after 5 simulated minutes", first, last)
 
@@ -217,10 +217,16 @@ def real(minutes: float) -> bool:
             assert runner.poll() is None, runner.communicate()[0]
             time.sleep(0.05)
         began, cpu0, seen = time.monotonic(), cpu_s(runner.pid), []
-        server0 = cpu_s(server.pid)
+        server0, said_s = cpu_s(server.pid), 0.0
         while time.monotonic() - began < minutes * 60 - 1:
             assert runner.poll() is None, runner.communicate()[0]
-            seen.append((time.monotonic() - began, rss_kib(runner.pid)))
+            at_s = time.monotonic() - began
+            seen.append((at_s, rss_kib(runner.pid)))
+            if at_s >= said_s:
+                said_s += 60
+                share = (cpu_s(runner.pid) - cpu0) / max(at_s, 1)
+                print(f"  after {at_s / 60:4.0f} min: {seen[-1][1] / 1024:.1f} MiB, {share:.1%} of a core, "
+                      f"load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
             time.sleep(min(1.0, minutes))
         lasted = time.monotonic() - began
         share = (cpu_s(runner.pid) - cpu0) / lasted
