@@ -3,7 +3,8 @@
 python halt_target.py        prints its port; ends when stdin ends
 
 GET /health       200, and 503 once it is bad
-POST /bad/MS      go bad that long after the next request for /health; the instant is noted (CLOCK_BOOTTIME)
+POST /bad/MS      go bad that long after the next request for /health, and where none comes within 300 ms
+                  then; the instant is noted (CLOCK_BOOTTIME nanoseconds)
 POST /good        serve again, and forget every instant
 PUT|DELETE /fault/NAME      put a fault in, take it out; the first instant of each is kept
 GET /fault/NAME   true or false
@@ -69,6 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path.startswith("/bad/"):
             world.after_s = float(self.path.rpartition("/")[2]) / 1000
+            threading.Timer(0.3, world.go_bad).start()
         else:
             world.forget()
         self.answer(200, world.bad)
