@@ -35,10 +35,12 @@ class World:
         """Somebody asks whether it is well: the instant the wait for going bad begins."""
         after_s, self.after_s = self.after_s, None
         if after_s is not None:
-            threading.Timer(after_s, self.go_bad).start()
+            threading.Timer(after_s, self.go_bad, (self.put,)).start()
 
-    def go_bad(self):
-        self.bad = self.bad or now()
+    def go_bad(self, run):
+        """Go bad, unless that was meant for a run before this one."""
+        if run is self.put:
+            self.after_s, self.bad = None, self.bad or now()
 
 
 world = World()
@@ -70,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path.startswith("/bad/"):
             world.after_s = float(self.path.rpartition("/")[2]) / 1000
-            threading.Timer(0.3, world.go_bad).start()
+            threading.Timer(0.3, world.go_bad, (world.put,)).start()
         else:
             world.forget()
         self.answer(200, world.bad)
