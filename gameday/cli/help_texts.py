@@ -173,6 +173,31 @@ COMMANDS: dict[str, Text] = {
     "show": Text("show one run: how it ended and what was found", "gameday show latest", (_RUN, _JSON)),
     "check": Text("recompute the findings from the history alone", "gameday check latest", (_RUN, _JSON)),
     "report": Text("render the report again and say where it is", "gameday report latest", (_RUN,)),
+    "export": Text(
+        "write a run in a format that other tools read",
+        "gameday export latest --as oscal -o results.json",
+        (
+            _RUN,
+            (
+                ("--as",),
+                {
+                    "dest": "form",
+                    "required": True,
+                    "choices": ("oscal", "poam", "junit", "in-toto", "csv", "pdf", "chaos-journal"),
+                    "help": "oscal (assessment results), poam, junit, in-toto, csv, pdf, chaos-journal",
+                },
+            ),
+            (("-o", "--output"), {"metavar": "FILE", "default": "-", "help": "where to (standard output)"}),
+            (
+                ("--unknown-as",),
+                {
+                    "choices": ("failure", "skipped"),
+                    "default": "failure",
+                    "help": "junit: what an unknown finding is (failure)",
+                },
+            ),
+        ),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),

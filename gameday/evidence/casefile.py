@@ -20,7 +20,7 @@ from gameday.plan.stored import read_plan
 
 PIECE = 1 << 20
 EPOCH = "1970-01-01T00:00:00Z"
-BESIDE = ("plan.json", "policy.json", "history.jsonl", "findings.json", "report.html")
+BESIDE = ("plan.json", "policy.json", "history.jsonl", "findings.json")
 
 
 @dataclass(frozen=True, slots=True)
