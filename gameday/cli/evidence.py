@@ -10,10 +10,16 @@ from pathlib import Path
 from gameday.cli import exits
 from gameday.cli.asked import run_here, writing
 from gameday.errors import UsageError
+from gameday.evidence.tracking import Tracked
+from gameday.hosts.clock import utc_text
 
 
 def carry_out(asked: argparse.Namespace) -> int:
     """Carry out one of these commands and return its exit code."""
+    if asked.command == "finding":
+        from gameday.cli.findings import finding  # noqa: PLC0415 - each command pays only for itself
+
+        return finding(asked)
     return export(asked)
 
 
@@ -31,15 +37,16 @@ def _rendered(run_dir: Path, asked: argparse.Namespace) -> bytes:
     from gameday.evidence.casefile import open_case  # noqa: PLC0415 - `--help` must not wait for it
 
     case = open_case(run_dir)
+    mine, today = _tracked(run_dir, case.run), utc_text()[:10]
     match asked.form:
         case "oscal":
             from gameday.evidence.exports.oscal import oscal  # noqa: PLC0415
 
-            return oscal(case).encode()
+            return oscal(case, mine, today).encode()
         case "poam":
             from gameday.evidence.exports.poam import poam  # noqa: PLC0415
 
-            return poam(case).encode()
+            return poam(case, mine, today).encode()
         case "junit":
             from gameday.evidence.exports.junit import junit  # noqa: PLC0415
 
@@ -61,6 +68,14 @@ def _rendered(run_dir: Path, asked: argparse.Namespace) -> bytes:
             from gameday.evidence.exports.chaosjournal import chaos_journal  # noqa: PLC0415
 
             return chaos_journal(case).encode()
+
+
+def _tracked(run_dir: Path, run: str) -> tuple[Tracked, ...]:
+    """Return what people made of a run's findings, in the project that holds the run."""
+    from gameday.evidence.trackfile import project_of, tracked  # noqa: PLC0415
+
+    project = project_of(run_dir)
+    return tuple(item for item in (tracked(project) if project else ()) if run in item.runs)
 
 
 def _put(data: bytes, where: str) -> None:

@@ -198,6 +198,41 @@ COMMANDS: dict[str, Text] = {
             ),
         ),
     ),
+    "finding": Text(
+        "track what a run found: who mends it until when, and what shows that it is mended",
+        "gameday finding add latest --owner m.okafor --due 2027-01-31",
+        (
+            (
+                ("do",),
+                {
+                    "choices": ("add", "assign", "close", "accept", "list"),
+                    "help": "add what a run left open; assign, close, accept; list what is open",
+                },
+            ),
+            (
+                ("what",),
+                {"metavar": "RUN|FINDING", "nargs": "?", "help": "add: a run (the latest); else a finding"},
+            ),
+            (("--name",), {"metavar": "NAME", "default": "", "help": "add: this finding of the run alone"}),
+            (("--text",), {"metavar": "TEXT", "default": "", "help": "add: what a person saw in the run"}),
+            (("--owner",), {"metavar": "NAME", "default": "", "help": "add, assign: who mends it"}),
+            (
+                ("--due",),
+                {"metavar": "DAY", "default": "", "help": "add, assign: until which day (2027-01-31)"},
+            ),
+            (
+                ("--severity",),
+                {"choices": ("critical", "high", "medium", "low"), "default": "", "help": "add, assign"},
+            ),
+            (("--retest",), {"metavar": "RUN", "help": "close: a later run in which it passes"}),
+            (("--reason",), {"metavar": "TEXT", "default": "", "help": "close, accept: why"}),
+            (("--accepted-by",), {"metavar": "NAME", "default": "", "help": "accept: who answers for it"}),
+            (("--until",), {"metavar": "DAY", "default": "", "help": "accept: until which day"}),
+            (("--all",), {"action": "store_true", "help": "list: closed and accepted ones, too"}),
+            _BY,
+            _JSON,
+        ),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),
