@@ -20,6 +20,10 @@ def carry_out(asked: argparse.Namespace) -> int:
         from gameday.cli.findings import finding  # noqa: PLC0415 - each command pays only for itself
 
         return finding(asked)
+    if asked.command == "coverage":
+        from gameday.cli.coverage import coverage  # noqa: PLC0415
+
+        return coverage(as_json=asked.json, policy=asked.policy)
     return export(asked)
 
 

@@ -233,6 +233,11 @@ COMMANDS: dict[str, Text] = {
             _JSON,
         ),
     ),
+    "coverage": Text(
+        "which service is drilled by which scenario: when last, with which verdict, what is overdue",
+        "gameday coverage",
+        (_POLICY, _JSON),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),
