@@ -127,6 +127,12 @@ def citations(view: View, findings: Findings) -> tuple[Citation, ...]:
     return tuple(found)
 
 
+def cited(view: View, findings: Findings) -> tuple[tuple[str, str, str], ...]:
+    """Return the citations as (framework, clause, what is shown), as an attestation holds them."""
+    found = (citation.control for citation in citations(view, findings))
+    return tuple((control.framework, control.clause, control.shown) for control in found)
+
+
 def missing(view: View, findings: Findings) -> tuple[tuple[Control, tuple[Part, ...]], ...]:
     """Return each clause that this run is not cited for, with the parts it lacks."""
     shown = {} if view.trace.faults else dict(_parts(view, findings))
