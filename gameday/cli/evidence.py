@@ -10,7 +10,6 @@ from pathlib import Path
 from gameday.cli import exits
 from gameday.cli.asked import run_here, writing
 from gameday.errors import UsageError
-from gameday.evidence.tracking import Tracked
 from gameday.hosts.clock import utc_text
 
 
@@ -39,9 +38,10 @@ def export(asked: argparse.Namespace) -> int:
 def _rendered(run_dir: Path, asked: argparse.Namespace) -> bytes:
     """Return a run in a format. Each format's module is read only when it is asked for."""
     from gameday.evidence.casefile import open_case  # noqa: PLC0415 - `--help` must not wait for it
+    from gameday.evidence.trackfile import mended  # noqa: PLC0415
 
     case = open_case(run_dir)
-    mine, today = _tracked(run_dir, case.run), utc_text()[:10]
+    (mine, _), today = mended(run_dir, case.run), utc_text()[:10]
     match asked.form:
         case "oscal":
             from gameday.evidence.exports.oscal import oscal  # noqa: PLC0415
@@ -66,20 +66,14 @@ def _rendered(run_dir: Path, asked: argparse.Namespace) -> bytes:
         case "pdf":
             from gameday.evidence.exports.pdf import pdf  # noqa: PLC0415
             from gameday.evidence.report import render  # noqa: PLC0415
+            from gameday.runner.conclude import mending_of  # noqa: PLC0415
 
-            return pdf(lambda: render(case.plan, case.trace, case.findings))
+            made = mending_of(run_dir, case.run)
+            return pdf(lambda: render(case.plan, case.trace, case.findings, made))
         case _:
             from gameday.evidence.exports.chaosjournal import chaos_journal  # noqa: PLC0415
 
             return chaos_journal(case).encode()
-
-
-def _tracked(run_dir: Path, run: str) -> tuple[Tracked, ...]:
-    """Return what people made of a run's findings, in the project that holds the run."""
-    from gameday.evidence.trackfile import project_of, tracked  # noqa: PLC0415
-
-    project = project_of(run_dir)
-    return tuple(item for item in (tracked(project) if project else ()) if run in item.runs)
 
 
 def _put(data: bytes, where: str) -> None:

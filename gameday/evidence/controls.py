@@ -144,7 +144,7 @@ def _parts(view: View, findings: Findings) -> Iterator[tuple[Part, _Shown]]:
     happened = [step for step in view.plan.steps if _happened(view, step)]
     yield from _tested(view, findings)
     yield from _done(findings, happened)
-    yield from _people(view)
+    yield from _people(view, findings)
 
 
 def _tested(view: View, findings: Findings) -> Iterator[tuple[Part, _Shown]]:
@@ -154,7 +154,7 @@ def _tested(view: View, findings: Findings) -> Iterator[tuple[Part, _Shown]]:
         yield Part.SELF_CHALLENGE, _Shown("Faults: injected and read back in place", effects)
         if view.plan.objectives:
             yield Part.EXERCISE, _Shown("Fixed before the first fault: scenario and objectives")
-        times = tuple(f for f in _judged(findings, "RTA ") if f.interval is not None)
+        times = tuple(f for f in _judged(findings, "RTA ") if _is_recovery(f))
         if times:
             yield Part.RECOVERY, _Shown("Objectives: recovery time", times)
     points = tuple(f for f in _judged(findings, "RPA ") if f.interval is not None)
@@ -186,7 +186,7 @@ def _done(findings: Findings, happened: list[Step]) -> Iterator[tuple[Part, _Sho
         yield Part.FAIL_BACK, _Shown("Steps: failed back")
 
 
-def _people(view: View) -> Iterator[tuple[Part, _Shown]]:
+def _people(view: View, findings: Findings) -> Iterator[tuple[Part, _Shown]]:
     """What people did: approved by signature, noticed, acted; and what policy kept them to."""
     events = [record.event for record in view.trace.records]
     first_ns = view.injections[0].commanded_ns if view.injections else view.last_ns
@@ -196,12 +196,18 @@ def _people(view: View) -> Iterator[tuple[Part, _Shown]]:
     if any(isinstance(e, ManualReported) or (isinstance(e, Noted) and e.mark) for e in events):
         yield Part.RESPONSE, _Shown("By hand, and marks: what people noticed and did")
     if view.injections and any(isinstance(event, PolicyApplied) for event in before):
-        yield Part.CONTAINED, _Shown("Stop conditions and blast radius, under the policy in force")
+        left = _judged(findings, "no fault is left")
+        yield Part.CONTAINED, _Shown("Stop conditions and blast radius, under the policy in force", left)
 
 
 def _happened(view: View, step: Step) -> bool:
     ended = view.ended.get(step.id)
     return ended is not None and ended[1].effect is Effect.HAPPENED
+
+
+def _is_recovery(finding: Finding) -> bool:
+    """Tell whether a recovery was tested: taking the fault away tests none."""
+    return finding.interval is not None and dict(finding.numbers).get("recovered_by") != "fault_removed"
 
 
 def _judged(findings: Findings, begin: str) -> tuple[Finding, ...]:

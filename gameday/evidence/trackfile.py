@@ -64,6 +64,18 @@ def project_of(run_dir: Path) -> Path | None:
     return next((folder for folder in above[:4] if (folder / FOLDER / FILE).is_file()), None)
 
 
+def mended(run_dir: Path, run: str) -> tuple[tuple[Tracked, ...], str]:
+    """Return what people made of a run's findings, and the day (YYYY-MM-DD) of the last change of any.
+
+    Raises:
+        RecordError: The file cannot be read, or was edited.
+    """
+    project = project_of(run_dir)
+    every = tracked(project) if project is not None else ()
+    mine = tuple(item for item in every if run in item.runs)
+    return mine, max((entry.at_utc[:10] for item in every for entry in item.history), default="")
+
+
 def change(
     project: Path,
     decide: Callable[[tuple[Tracked, ...]], Iterable[tuple[str, Change]]],
