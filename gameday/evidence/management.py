@@ -56,6 +56,9 @@ def page(
     """
     plan = account.view.plan
     lines = [line for objective in plan.objectives for line in _objective(objective, findings)]
+    if not lines:  # A drill without recovery objectives is about its load and its steady state.
+        about = [f for f in findings.findings if f.name.startswith(("steady state", "load "))]
+        lines = [_line(f, f"{f.name[:1].upper()}{f.name[1:]}", _sentence(f.why)) for f in about]
     lines += [_clean(f) for f in findings.findings if f.name == "no fault is left"]
     told = _briefly(untested)
     return Page(

@@ -234,6 +234,7 @@ def test_a_drill_without_objectives_load_or_ledger_has_a_report():
     story.samples, story.load, story.ledger = [], [], []
     found, _ = page(story)
     assert "the plan sets none" in found.text
+    assert "Steady state after" in found.text
 
 
 def test_unmeasured_time_is_a_gap_and_shows_in_the_coverage():
