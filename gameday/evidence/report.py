@@ -85,14 +85,14 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
     read = by_probe(trace.samples, plan.probes)
     genesis = next((r for r in trace.records if isinstance(r.event, RunStarted)), None)
     run = genesis.event.run if genesis and isinstance(genesis.event, RunStarted) else ""
-    untested = not_tested(account, findings)
+    untested, digest = not_tested(account, findings), plan_digest(plan)
     return _template().render(
         title=plan.title,
         kind=KINDS.get(plan.kind, plan.kind),
         service=plan.service,
         environment=plan.target.environment,
         run=run,
-        running=_running(run, plan_digest(plan)),
+        running=_running(run, digest),
         date=f"{genesis.utc[:10]} {genesis.utc[11:19]} UTC" if genesis else "",
         hypothesis=dict(plan.about).get("hypothesis", ""),
         verdict=str(findings.verdict),
@@ -107,11 +107,11 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
         figures=[f for f in (timeline(account, read), closeup(account, read)) if f is not None],
         front=_front(plan, trace, account),
         measured=_measured(plan, trace, findings, account, read),
-        back=_back(plan, trace, findings, account, mending),
+        back=_back(plan, trace, findings, account, mending, digest),
         not_tested=untested,
         events=papers.events(plan, trace),
         records=len(trace.records),
-        plan_sha256=plan_digest(plan),
+        plan_sha256=digest,
         torn=trace.torn,
         breaks=trace.faults[:20],
         checker=findings.checker_version,
@@ -138,7 +138,9 @@ def _measured(
     )
 
 
-def _back(plan: Plan, trace: Trace, findings: Findings, account: Account, mending: Mending) -> list[Chapter]:
+def _back(
+    plan: Plan, trace: Trace, findings: Findings, account: Account, mending: Mending, digest: str
+) -> list[Chapter]:
     """Return the chapters after the measurements, in the order of reading."""
     done = (
         tables.steps(account),
@@ -150,7 +152,7 @@ def _back(plan: Plan, trace: Trace, findings: Findings, account: Account, mendin
         papers.people(trace),
     )
     found = (tables.all_findings(findings, mending.tracked, mending.as_of),)
-    fixed = (papers.before(plan, trace, plan_digest(plan)), papers.machine(trace))
+    fixed = (papers.before(plan, trace, digest), papers.machine(trace))
     chapters = [
         Chapter("findings", "Findings", found),
         Chapter("done", "What was done, planned and actual", done),
