@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gameday.cli import exits
-from gameday.cli.asked import run_here, writing
+from gameday.cli.asked import ended_run, writing
 from gameday.errors import UsageError
 from gameday.hosts.clock import utc_text
 
@@ -28,7 +28,7 @@ def carry_out(asked: argparse.Namespace) -> int:
 
 def export(asked: argparse.Namespace) -> int:
     """Write a run in the format that is asked for."""
-    run_dir = run_here(asked.run)
+    run_dir = ended_run(asked.run)
     if asked.form == "pdf" and asked.output == "-" and sys.stdout.isatty():
         raise UsageError("export: a PDF is nothing for a terminal", todo="Name a file: `-o report.pdf`.")
     _put(_rendered(run_dir, asked), asked.output)

@@ -9,15 +9,13 @@ from typing import Any
 
 from gameday.canonical import to_json
 from gameday.cli import exits
-from gameday.cli.asked import operator, project_here, run_here
-from gameday.errors import Refused, UsageError
+from gameday.cli.asked import ended_run, operator, project_here
+from gameday.errors import UsageError
 from gameday.evidence import mending
 from gameday.evidence.casefile import Case, open_case
 from gameday.evidence.trackfile import change, tracked
 from gameday.evidence.tracking import Assigned, Change, SeenAgain, State, Tracked, ordered
-from gameday.history.read import read_records
 from gameday.hosts.clock import utc_text
-from gameday.runner.listing import outcome_of
 
 
 def finding(asked: argparse.Namespace) -> int:
@@ -35,7 +33,7 @@ def finding(asked: argparse.Namespace) -> int:
 
 
 def _add(asked: argparse.Namespace, today: str) -> tuple[Tracked, ...]:
-    case = _case(asked.what)
+    case = open_case(ended_run(asked.what))
     found = mending.proposed(case, asked.name, asked.text)
     due = mending.to_come("--due", asked.due, today) if asked.due else ""
 
@@ -54,7 +52,7 @@ def _change(asked: argparse.Namespace, today: str) -> tuple[Tracked, ...]:
             f"finding {asked.do}: which one? Expected something like F-1",
             todo="`gameday finding list` lists them.",
         )
-    retest = _case(asked.retest) if asked.do == "close" and asked.retest else None
+    retest = open_case(ended_run(asked.retest)) if asked.do == "close" and asked.retest else None
 
     def decide(before: tuple[Tracked, ...]) -> list[tuple[str, Change]]:
         item = next((item for item in before if item.id == asked.what), None)
@@ -79,15 +77,6 @@ def _asked(asked: argparse.Namespace, item: Tracked, retest: Case | None, today:
             return mending.accept(
                 item, accepted_by=asked.accepted_by, until=asked.until, reason=asked.reason, today=today
             )
-
-
-def _case(what: str | None) -> Case:
-    run_dir = run_here(what)
-    if outcome_of(read_records(run_dir)) == "running":
-        raise Refused(
-            f"run {run_dir.name} is still running", todo="Its findings are there when it has ended."
-        )
-    return open_case(run_dir)
 
 
 def _list(found: tuple[Tracked, ...], asked: argparse.Namespace, today: str) -> int:

@@ -147,6 +147,9 @@ def test_oscal_of_a_failed_run_has_risks_and_its_plan_of_action_says_who_and_whe
     assert second["status"] == "deviation-approved"
     assert "until 2026-06-01" in second["remediations"][0]["description"]
     assert check_oscal(poam(case, tracked, "2026-06-02"))["risks"][1]["status"] == "open"
+    seen = Entry(92, "2026-01-02T00:00:00Z", "a", "F-9", replace(added[0], name="seen: a host that is gone"))
+    last = check_oscal(poam(case, fold([*entries, seen]), "2026-01-03"))["poam-items"][-1]
+    assert last["title"] == "a host that is gone"
     risks = check_oscal(oscal(case, tracked))["results"][0]["risks"]
     assert [r["title"] for r in risks] == owed
 
@@ -154,6 +157,18 @@ def test_oscal_of_a_failed_run_has_risks_and_its_plan_of_action_says_who_and_whe
 def test_a_run_that_left_nothing_has_no_plan_of_action(good, good_case, capsys):
     with pytest.raises(Refused, match="no finding that failed or is unknown"):
         poam(good_case)
+    seen = fold(
+        [
+            Entry(
+                1,
+                "2026-01-02T00:00:00Z",
+                "a",
+                "F-1",
+                Added("r", "p", "o", "seen: x", "unknown", "why", "low"),
+            )
+        ]
+    )
+    assert "observations" not in check_oscal(poam(good_case, seen, "2026-01-03"))
     assert main(["export", str(good), "--as", "poam"]) == 3
     assert "--as oscal" in capsys.readouterr().err
 
@@ -231,7 +246,7 @@ def test_the_csv_has_every_record_and_no_formula():
     assert not [cell for cell in cells if cell.lstrip().startswith(("=", "+", "-", "@", "\t"))]
 
 
-@pytest.mark.parametrize("text", ["=1", " =1", "+1", "-1", "@a", "\t=1", "|x", "%x"])
+@pytest.mark.parametrize("text", ["=1", " =1", "+1", "-1", "@a", "\t=1", "|x", "%x", "\uff1d1"])
 def test_a_cell_that_would_be_a_formula_becomes_text(text):
     from gameday.evidence.exports.csvtimeline import harmless
 

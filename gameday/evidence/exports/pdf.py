@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -75,10 +76,17 @@ def _print(program: str, page: Path, printed: Path, home: Path) -> None:
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True) as child:
         try:
-            child.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            raise Refused(f"no PDF: {program} did not print within {DEADLINE_S:g} s") from None
+            _await_end(child.pid, program)
         finally:
-            # Chromium is many processes; whatever is left of its session ends with it.
+            # Chromium is many processes; what is left of its session ends with it. Until it is reaped (by
+            # the `with`) its group's number is nobody else's.
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
+
+
+def _await_end(pid: int, program: str) -> None:
+    until_s = time.monotonic() + DEADLINE_S
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() > until_s:
+            raise Refused(f"no PDF: {program} did not print within {DEADLINE_S:g} s")
+        time.sleep(0.05)

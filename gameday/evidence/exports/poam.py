@@ -24,7 +24,9 @@ from gameday.evidence.tracking import Tracked
 
 
 def poam(case: Case, tracked: tuple[Tracked, ...] = (), day: str = "") -> str:
-    """Return the plan of action as JSON text: an item for each finding that failed or is undecided.
+    """Return the plan of action as JSON text.
+
+    An item for each finding that failed or is undecided, and for each thing that a person saw in the run.
 
     Args:
         case: The run.
@@ -35,13 +37,15 @@ def poam(case: Case, tracked: tuple[Tracked, ...] = (), day: str = "") -> str:
         Refused: The run left nothing to be mended, and OSCAL knows no plan without an item.
     """
     owed = [f for f in case.findings.findings if f.verdict in (Verdict.FAIL, Verdict.UNKNOWN)]
-    if not owed:
+    mine = {item.added.name: item for item in tracked}
+    names = {finding.name for finding in case.findings.findings}
+    seen = [item for item in tracked if item.added.name not in names]
+    if not owed and not seen:
         raise Refused(
             f"run {case.run} has no finding that failed or is unknown: there is no plan of action to write",
             todo="`gameday export --as oscal` has its results.",
         )
     today = day or case.ended_utc[:10]
-    mine = {item.added.name: item for item in tracked}
     document = {
         "plan-of-action-and-milestones": {
             "uuid": uid(case, "poam"),
@@ -51,13 +55,39 @@ def poam(case: Case, tracked: tuple[Tracked, ...] = (), day: str = "") -> str:
                 "id": uid(case, "component", case.plan.service),
             },
             "local-definitions": {"components": components(case)},
-            "observations": [observation(case, finding) for finding in owed],
-            "risks": [risk(case, finding, mine.get(finding.name), today) for finding in owed],
-            "poam-items": [_item(case, finding, mine.get(finding.name), today) for finding in owed],
+            **_observed(case, owed, mine, today),
+            "poam-items": [
+                *(_item(case, finding, mine.get(finding.name), today) for finding in owed),
+                *(_seen(case, item, today) for item in seen),
+            ],
             **({"back-matter": {"resources": resources(case)}} if case.files else {}),
         }
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _observed(case: Case, owed: list[Finding], mine: dict[str, Tracked], day: str) -> Json:
+    if not owed:
+        return {}  # OSCAL knows no empty list.
+    return {
+        "observations": [observation(case, finding) for finding in owed],
+        "risks": [risk(case, finding, mine.get(finding.name), day) for finding in owed],
+    }
+
+
+def _seen(case: Case, item: Tracked, day: str) -> Json:
+    return {
+        "uuid": uid(case, "poam-item", item.id),
+        "title": line(item.added.name.removeprefix("seen: ")),
+        "description": line(f"{item.why}. State: {item.words(day)}."),
+        "props": _standing(item, day),
+    }
+
+
+def _standing(item: Tracked, day: str) -> list[Json]:
+    named = {"tracked-as": item.id, "severity": item.severity, "owner": item.owner,
+             "due": item.due, "state": item.state_on(day)}  # fmt: skip
+    return [prop(name, value) for name, value in named.items() if value]
 
 
 def _item(case: Case, finding: Finding, tracked: Tracked | None, day: str) -> Json:
@@ -65,9 +95,7 @@ def _item(case: Case, finding: Finding, tracked: Tracked | None, day: str) -> Js
     state = "open: nobody has taken it on yet"
     if tracked is not None:
         state = tracked.words(day)
-        named = {"tracked-as": tracked.id, "severity": tracked.severity, "owner": tracked.owner,
-                 "due": tracked.due, "state": tracked.state_on(day)}  # fmt: skip
-        props += [prop(name, value) for name, value in named.items() if value]
+        props += _standing(tracked, day)
     return {
         "uuid": uid(case, "poam-item", label(case, finding)),
         "title": line(finding.name),
