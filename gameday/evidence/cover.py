@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gameday.checkers.findings import AUDITOR_WORD, Findings
+from gameday.checkers.findings import Findings
 from gameday.evidence.account import Account
 from gameday.evidence.controls import CONTROLS, citations
 from gameday.evidence.handwork import needs
@@ -112,7 +112,7 @@ def controls(account: Account, findings: Findings) -> Table:
         row(
             Cell(item.control.clause, item.control.framework),
             item.control.shown,
-            Cell(AUDITOR_WORD[item.verdict], "", "verdict", str(item.verdict)),
+            Cell(str(item.verdict).replace("_", " "), "", "verdict", str(item.verdict)),
             Cell("; ".join(item.where)),
         )
         for item in found
@@ -120,9 +120,9 @@ def controls(account: Account, findings: Findings) -> Table:
     note = (
         f"{len(found)} of the {len(CONTROLS)} clauses that gameday knows. Evidence towards a control, never"
         " compliance with it: that is for whoever assesses a period and a population. A clause is listed only"
-        " when this run did all of what it asks for; the verdict is that of the findings it rests on, and a"
-        f" test that failed is evidence of testing too. The run was in environment"
+        " when this run did all of what it asks for. Pass or fail is said of the findings it rests on, never of"
+        f" the clause; a test that failed is evidence of testing too. The run was in environment"
         f" {account.view.plan.target.environment}. It is no threat-led penetration test (DORA Art. 26)."
     )
-    columns = ("Clause", "What this run shows", "Verdict", "Where in this report")
+    columns = ("Clause", "What this run shows", "Findings behind it", "Where in this report")
     return Table("Evidence towards", columns, tuple(rows), note)

@@ -122,7 +122,7 @@ def taken_apart(account: Account) -> Table:
             row(
                 Cell(shown(outage.finding.name), shown(_brought_back(numbers.get("recovered_by")))),
                 Cell("; ".join(bounds)),
-                Cell(parts or "not known", "their sum is the recovery time" if parts else ""),
+                Cell(parts or "not known", "their sum is its upper end" if parts else ""),
                 Cell(_certainty(numbers)),
             )
         )
