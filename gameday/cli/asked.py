@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gameday.errors import UsageError
+from gameday.errors import Refused, UsageError
 
 
 def login() -> str:
@@ -70,3 +70,19 @@ def run_here(asked: str | None) -> Path:
     from gameday.runner.listing import find_run, run_at  # noqa: PLC0415 - `--help` must not wait for it
 
     return run_at(asked) or find_run(project_here(), asked)
+
+
+def ended_run(asked: str | None) -> Path:
+    """Return the folder of the run that a person means, once it has ended.
+
+    Raises:
+        UsageError: There is none.
+        Refused: It is still running: what it shows is not decided.
+    """
+    from gameday.history.read import read_records  # noqa: PLC0415 - `--help` must not wait for it
+    from gameday.runner.listing import outcome_of  # noqa: PLC0415
+
+    run_dir = run_here(asked)
+    if outcome_of(read_records(run_dir)) == "running":
+        raise Refused(f"run {run_dir.name} is still running", todo="Ask again when it has ended.")
+    return run_dir

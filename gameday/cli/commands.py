@@ -39,6 +39,10 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli import people  # noqa: PLC0415
 
             return people.report(asked)
+        case "export" | "finding" | "coverage":
+            from gameday.cli import evidence  # noqa: PLC0415
+
+            return evidence.carry_out(asked)
         case "halt" | "note" | "mark" | "lever":
             return _operate(asked)
         case _:

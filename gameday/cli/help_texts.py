@@ -173,6 +173,71 @@ COMMANDS: dict[str, Text] = {
     "show": Text("show one run: how it ended and what was found", "gameday show latest", (_RUN, _JSON)),
     "check": Text("recompute the findings from the history alone", "gameday check latest", (_RUN, _JSON)),
     "report": Text("render the report again and say where it is", "gameday report latest", (_RUN,)),
+    "export": Text(
+        "write a run in a format that other tools read",
+        "gameday export latest --as oscal -o results.json",
+        (
+            _RUN,
+            (
+                ("--as",),
+                {
+                    "dest": "form",
+                    "required": True,
+                    "choices": ("oscal", "poam", "junit", "in-toto", "csv", "pdf", "chaos-journal"),
+                    "help": "oscal (assessment results), poam, junit, in-toto, csv, pdf, chaos-journal",
+                },
+            ),
+            (("-o", "--output"), {"metavar": "FILE", "default": "-", "help": "where to (standard output)"}),
+            (
+                ("--unknown-as",),
+                {
+                    "choices": ("failure", "skipped"),
+                    "default": "failure",
+                    "help": "junit: what an unknown finding is (failure)",
+                },
+            ),
+        ),
+    ),
+    "finding": Text(
+        "track what a run found: who mends it until when, and what shows that it is mended",
+        "gameday finding add latest --owner m.okafor --due 2027-01-31",
+        (
+            (
+                ("do",),
+                {
+                    "choices": ("add", "assign", "close", "accept", "list"),
+                    "help": "add what a run left open; assign, close, accept; list what is open",
+                },
+            ),
+            (
+                ("what",),
+                {"metavar": "RUN|FINDING", "nargs": "?", "help": "add: a run (the latest); else a finding"},
+            ),
+            (("--name",), {"metavar": "NAME", "default": "", "help": "add: this finding of the run alone"}),
+            (("--text",), {"metavar": "TEXT", "default": "", "help": "add: what a person saw in the run"}),
+            (("--owner",), {"metavar": "NAME", "default": "", "help": "add, assign: who mends it"}),
+            (
+                ("--due",),
+                {"metavar": "DAY", "default": "", "help": "add, assign: until which day (2027-01-31)"},
+            ),
+            (
+                ("--severity",),
+                {"choices": ("critical", "high", "medium", "low"), "default": "", "help": "add, assign"},
+            ),
+            (("--retest",), {"metavar": "RUN", "help": "close: a later run in which it passes"}),
+            (("--reason",), {"metavar": "TEXT", "default": "", "help": "close, accept: why"}),
+            (("--accepted-by",), {"metavar": "NAME", "default": "", "help": "accept: who answers for it"}),
+            (("--until",), {"metavar": "DAY", "default": "", "help": "accept: until which day"}),
+            (("--all",), {"action": "store_true", "help": "list: closed and accepted ones, too"}),
+            _BY,
+            _JSON,
+        ),
+    ),
+    "coverage": Text(
+        "which service is drilled by which scenario: when last, with which verdict, what is overdue",
+        "gameday coverage",
+        (_POLICY, _JSON),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),

@@ -109,7 +109,10 @@ def _next(document: dict[str, Any], run_dir: Path) -> list[str]:
     if document["outcome"] == "running":
         return ["It is still running; these findings are of what has been recorded so far."]
     if document["verdict"] == "fail":
-        return ["Next: read why above, give each failed finding an owner, and run the drill again."]
+        return [
+            "Next: read why above, give each failed finding an owner, and run the drill again.",
+            f"  gameday finding add {shown(run_dir.name, 80)} --owner NAME --due DAY",
+        ]
     if document["verdict"] in ("unknown", "not_tested"):
         return ["Next: mend what kept it from being measured, and run it again. Unknown is not a pass."]
     return ["Next: nothing is owed. Keep the evidence."]

@@ -25,7 +25,7 @@ from gameday.history.record import Record, Trace
 from gameday.plan.model import LoadChange, Plan
 
 EVENTS_MAX = 600
-LEFT_ALONE_MAX = 20
+_ON_THE_COVER = ("author", "owner", "roles.", "scenario.", "change_ticket")
 _LEDGER = (
     ("acked", "acknowledged", "told to the user as done"),
     ("lost", "acknowledged and lost", "not found when read back"),
@@ -178,22 +178,13 @@ def before(plan: Plan, trace: Trace, digest: str) -> Table:
     rows = [
         row(key.replace("_", " ").replace(".", ": "), value)
         for key, value in plan.about
-        if key != "hypothesis"
+        if key != "hypothesis" and not key.startswith(_ON_THE_COVER)
     ]
-    rows.append(
-        row(
-            "recovery is up to",
-            {"plan": "our runbook", "system": "the system itself"}.get(plan.recovery, plan.recovery),
-        )
-    )
     targets = trace.first(TargetsResolved)
     if targets is not None:
-        frozen = ", ".join(targets.targets) or "none"
         rows.append(
             row("environment", f"{targets.environment}, which says of itself: {shown(targets.identity, 300)}")
         )
-        rows.append(row("targets, frozen", f"{len(targets.targets)} of {targets.population}: {frozen}"))
-        rows += [row(f"left alone: {name}", reason) for name, reason in targets.excluded[:LEFT_ALONE_MAX]]
     rows += _allowed(trace)
     for objective in plan.objectives:
         tolerable = f", tolerable at most {limit(objective.mtpd_ns)}" if objective.mtpd_ns else ""
@@ -221,13 +212,11 @@ def before(plan: Plan, trace: Trace, digest: str) -> Table:
 
 
 def machine(trace: Trace) -> Table:
-    """Who ran it, where, with what, and what is known of the clock."""
+    """Where it ran, with what, and what is known of the clock."""
     rows = []
     started = trace.first(RunStarted)
     if started is not None:
         software = ", ".join(f"{name} {version}" for name, version in started.software)
-        rows.append(row("run", started.run))
-        rows.append(row("operator, as claimed", started.operator))
         rows.append(row("machine", started.machine))
         rows.append(row("software", f"gameday {started.gameday_version}, {software}"))
     hosts = [r.event for r in trace.records if isinstance(r.event, HostStarted)]
@@ -238,7 +227,7 @@ def machine(trace: Trace) -> Table:
         row("wall clock", Cell(words, "durations come from one monotonic clock and do not depend on it"))
         for words in clocks
     ]
-    return Table("Run by", (), tuple(rows), kind="pairs")
+    return Table("Run with", (), tuple(rows), kind="pairs")
 
 
 def _clock(event: ClockRead) -> str:

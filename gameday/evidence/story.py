@@ -44,6 +44,13 @@ def story(account: Account, findings: Findings) -> list[str]:
     return [shown(sentence) for sentence in told if sentence]
 
 
+def brief(account: Account, findings: Findings) -> list[str]:
+    """Return the same without its measurements, for a page that has them in a table."""
+    halted = _halted(account)
+    told = [_begun(account), halted, _after(findings, told_gone="gone" in halted)]
+    return [shown(sentence) for sentence in told if sentence]
+
+
 def needed(plan: Plan, findings: Findings) -> list[str]:
     """Return what a person must do now, before anything else."""
     told = []
@@ -56,11 +63,6 @@ def needed(plan: Plan, findings: Findings) -> list[str]:
     if findings.failed_over:
         told.append("A person is needed: service was left failed over, failing back was not done.")
     return [shown(sentence) for sentence in told]
-
-
-def open_points(findings: Findings) -> list[Finding]:
-    """Return what failed or was not decided."""
-    return [f for f in findings.findings if f.verdict in (Verdict.FAIL, Verdict.UNKNOWN)]
 
 
 def _begun(account: Account) -> str:

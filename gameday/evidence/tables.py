@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings
+from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings, Verdict
 from gameday.evidence.account import Account, StepRun
 from gameday.evidence.byhand import commands
-from gameday.evidence.words import WHY_UNDONE, at, condition, limit, load_words, shown, span
+from gameday.evidence.tracking import Tracked
+from gameday.evidence.words import WHY_UNDONE, at, condition, count, limit, load_words, shown, span
 from gameday.history.events import Effect
 from gameday.plan.model import Activity, Objective, Plan, Probe, Step, StepKind
 from gameday.plan.radius import cap_words
@@ -105,9 +106,51 @@ def _method(plan: Plan, objective: Objective, what: str) -> str:
     )
 
 
-def all_findings(findings: Findings) -> Table:
-    """Every finding with what it rests on."""
+def taken_apart(account: Account) -> Table:
+    """Each recovery time in its parts: the bounds it comes from, where the time went, who brought it back."""
     rows = []
+    for outage in account.outages:
+        numbers = dict(outage.finding.numbers)
+        low, high = outage.onset
+        bounds = [f"lost between {at(low)} and {at(high)}"]
+        if outage.recovered is not None:
+            bounds.append(f"back between {at(outage.recovered[0])} and {at(outage.recovered[1])}")
+        else:
+            bounds.append("not seen to be back")
+        parts = ", ".join(f"{name} {span(length)}" for name, length in outage.parts)
+        rows.append(
+            row(
+                Cell(shown(outage.finding.name), shown(_brought_back(numbers.get("recovered_by")))),
+                Cell("; ".join(bounds)),
+                Cell(parts or "not known", "their sum is its upper end" if parts else ""),
+                Cell(_certainty(numbers)),
+            )
+        )
+    columns = ("Recovery time", "Known from the samples", "Where the time went", "How sure")
+    return Table("Recovery times, taken apart", columns, tuple(rows))
+
+
+def _brought_back(by: int | str | None) -> str:
+    words = {"plan": "the runbook brought it back", "system": "the system came back by itself"}
+    return words.get(str(by), str(by).replace("_", " ") if by else "")
+
+
+def _certainty(numbers: dict[str, int | str | None]) -> str:
+    told = []
+    unreadable, coverage = numbers.get("unreadable_samples"), numbers.get("coverage_ppm")
+    if isinstance(coverage, int):
+        told.append(f"{coverage // 1000 / 10:g} % of the time was measured")
+    if isinstance(unreadable, int):
+        told.append(count(unreadable, "unreadable sample"))
+    if isinstance(numbers.get("width_allowed_ns"), int):
+        told.append(f"at most {span(int(numbers['width_allowed_ns'] or 0))} wide by the probe's rate")
+    return ", ".join(told)
+
+
+def all_findings(findings: Findings, tracked: tuple[Tracked, ...] = (), as_of: str = "") -> Table:
+    """Every finding with what it rests on, and who mends it until when."""
+    mine = {item.added.name: item for item in tracked}
+    rows: list[tuple[Cell, ...]] = []
     for finding in findings.findings:
         unit = f" {finding.unit}" if finding.unit in ("%", "writes", "faults") else ""
         records = ", ".join(f"#{number}" for number in finding.events[:8])
@@ -118,9 +161,28 @@ def all_findings(findings: Findings) -> Table:
                 figure(f"{finding.observed}{unit if finding.unit == '%' else ''}"),
                 figure(f"{finding.limit}{unit}"),
                 Cell(shown(finding.why), f"records {records}" if records else ""),
+                _mended(finding, mine.pop(finding.name, None), as_of),
             )
         )
-    return Table("Findings", ("Finding", "Verdict", "Observed", "Limit", "Why"), tuple(rows))
+    for item in mine.values():
+        seen = Cell("seen", "", "verdict", "unknown")
+        rows.append(
+            row(item.added.name.removeprefix("seen: "), seen, "", "", item.why, _mended(None, item, as_of))
+        )
+    note = f"Owners, days and decisions as they stood on {as_of}." if as_of and tracked else ""
+    columns = ("Finding", "Verdict", "Observed", "Limit", "Why", "Owner, due")
+    last = len(columns) if any(cells[-1].text for cells in rows) else len(columns) - 1
+    return Table("Findings", columns[:last], tuple(cells[:last] for cells in rows), note)
+
+
+def _mended(finding: Finding | None, item: Tracked | None, as_of: str) -> Cell:
+    if item is not None:
+        who = item.owner or "nobody yet"
+        due = f", due {item.due}" if item.due else ""
+        return Cell(shown(f"{who}{due}"), shown(f"{item.id}, {item.severity}; {item.words(as_of)}"))
+    if finding is not None and finding.verdict in (Verdict.FAIL, Verdict.UNKNOWN):
+        return Cell("nobody yet", "not tracked")
+    return Cell("")
 
 
 def steps(account: Account) -> Table:

@@ -21,6 +21,7 @@ NO_FILE = "no policy file"
 PROVIDERS = ("python", "process", "http")
 LEVER_SILENCE_NS = 10 * NS
 LEASE_EXPIRES_NS = 15 * NS
+RETEST_DAYS = 90
 
 
 class Rule(StrEnum):
@@ -142,7 +143,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy in force. `file` is where it came from; `NO_FILE` where there is none."""
+    """The policy in force. `file` is where it came from; `NO_FILE` where there is none.
+
+    `retest_days`: after so many days a scenario is due again. It forbids no drill.
+    """
 
     file: str
     environments: tuple[tuple[str, Rules], ...]
@@ -153,6 +157,7 @@ class Policy:
     lever_silence_ns: int = LEVER_SILENCE_NS
     leases: str = ""
     lease_expires_ns: int = LEASE_EXPIRES_NS
+    retest_days: int = RETEST_DAYS
 
     def rules(self, environment: str) -> Rules | None:
         """Return what holds in an environment; None when the policy does not name it."""

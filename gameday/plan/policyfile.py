@@ -23,6 +23,7 @@ from gameday.plan.border import validate
 from gameday.plan.policy import (
     LEASE_EXPIRES_NS,
     LEVER_SILENCE_NS,
+    RETEST_DAYS,
     WAIVABLE,
     Approval,
     Blackout,
@@ -181,6 +182,7 @@ class PolicyIn(RulesIn):
     lever_silence: Duration = LEVER_SILENCE_NS
     leases: Annotated[str, AfterValidator(_absolute)] = ""
     lease_expires: Duration = LEASE_EXPIRES_NS
+    retest_days: Annotated[int, Field(ge=1, le=3660)] = RETEST_DAYS
 
 
 def find_policy(
@@ -264,6 +266,7 @@ def _policy(written: PolicyIn, file: str) -> Policy:
         lever_silence_ns=written.lever_silence,
         leases=written.leases,
         lease_expires_ns=written.lease_expires,
+        retest_days=written.retest_days,
     )
 
 

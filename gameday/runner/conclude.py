@@ -7,8 +7,11 @@ from pathlib import Path
 from gameday.checkers.check import check
 from gameday.checkers.document import as_document
 from gameday.checkers.findings import Findings
+from gameday.errors import RecordError
 from gameday.evidence.findings_file import write, write_whole
-from gameday.evidence.report import render
+from gameday.evidence.report import Mending, render
+from gameday.evidence.trackfile import mended
+from gameday.history.events import RunStarted
 from gameday.history.read import read_trace
 from gameday.plan.stored import read_plan
 
@@ -22,7 +25,17 @@ def conclude(run_dir: Path) -> Findings:
         RecordError: The folder holds no plan or no history.
     """
     plan, trace = read_plan(run_dir), read_trace(run_dir)
-    findings = check(plan, trace)
+    findings, started = check(plan, trace), trace.first(RunStarted)
     write(run_dir, as_document(findings))
-    write_whole(run_dir / REPORT, render(plan, trace, findings))
+    write_whole(
+        run_dir / REPORT, render(plan, trace, findings, mending_of(run_dir, started.run if started else ""))
+    )
     return findings
+
+
+def mending_of(run_dir: Path, run: str) -> Mending:
+    """Return what people made of a run's findings. That it cannot be read must not cost the report."""
+    try:
+        return Mending(*mended(run_dir, run))
+    except RecordError as error:
+        return Mending(trouble=f"Owners and days are not known: {error}")

@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from gameday.checkers.check import check
-from gameday.evidence.report import render
-from gameday.history.events import Reading, Sample
+from gameday.evidence.report import Mending, render
+from gameday.evidence.tracking import Added, Assigned, Entry, fold
+from gameday.history.events import Reading, RunStarted, Sample
 from gameday.history.read import read_trace
 from gameday.history.record import Record, Trace
 from gameday.plan.model import NS
@@ -83,6 +84,57 @@ def test_the_report_says_what_was_achieved_in_both_readers_words():
         "gameday check 20260101T000000Z-abcdef", "p99 below 300 ms", "not breached",
     ):  # fmt: skip
         assert words in found.text, words
+
+
+def test_one_page_for_management_stands_before_all_else():
+    found, text = page(completed())
+    first = text[text.index('<header class="sheet">') : text.index("</header>")]
+    words = re.sub(r"<[^>]+>", " ", first)
+    for said in (
+        "Recovery time of orders", "Out of service for 2.40 to 2.51 s; 30 s is allowed", "Data loss of orders",
+        "What is owed", "no finding of this run failed or is unknown", "Nobody approved it by signature",
+        "Evidence towards SOC 2 A1.2, A1.3", "no compliance is claimed", "1 of 2 targets left alone",
+    ):  # fmt: skip
+        assert said in words, said
+    assert "break-after: page" in text and "counter(page)" in text
+    order = [found.text.index(title) for title in (
+        "In this report", "Scope: the whole population", "How it was measured", "Who and when", "Recovery times, taken apart",
+        "Where in this report", "Fixed before the first fault", "What it does not prove",
+    )]  # fmt: skip
+    assert order == sorted(order)
+
+
+def test_what_is_owed_has_an_owner_and_a_day_and_says_since_when_that_is_so():
+    story = halted(stuck=True)
+    trace = trace_of(story)
+    findings = check(story.plan, trace)
+    added = Added("run", "p", "orders", "RTA orders", "fail", "why", "high")
+    seen = replace(added, name="seen: the runbook names a host that is gone <b>")
+    entries = [
+        Entry(1, "2026-11-24T00:00:00Z", "a", "F-1", added),
+        Entry(2, "2026-11-24T00:00:00Z", "a", "F-1", Assigned("m.okafor", "2027-01-31", "")),
+        Entry(3, "2026-11-24T00:00:00Z", "a", "F-2", seen),
+    ]
+    mending = Mending(fold(entries), "2026-11-24", "Owners and days are <b>not</b> known")
+    found = Page(render(story.plan, trace, findings, mending))
+    for words in (
+        "F-1, high. m.okafor mends it by 2027-01-31.", "m.okafor, due 2027-01-31", "Nobody has taken it on yet.",
+        "the runbook names a host that is gone <b>", "as they stood on 2026-11-24", "are <b>not</b> known",
+        "5 steps not started: fence the old primary",
+    ):  # fmt: skip
+        assert words in found.text, words
+    assert "m.okafor" not in Page(render(story.plan, trace, findings)).text
+
+
+def test_the_foot_of_a_printed_page_takes_no_text_from_strangers():
+    story = completed()
+    story.records = [
+        (at, replace(e, run='x"; } body { display: none') if isinstance(e, RunStarted) else e)
+        for at, e in story.records
+    ]
+    found, text = page(story)
+    assert 'content: "run unknown, plan SHA-256' in text
+    assert "display: none }" not in text[: text.index("</style>")].split("@page")[-1]
 
 
 def test_a_halted_run_says_by_what_and_a_stuck_undo_calls_for_a_person():
@@ -159,7 +211,7 @@ def test_a_history_that_lost_a_part_still_gives_a_report(missing):
     story = completed()
     setattr(story, missing, [])
     found, _ = page(story)
-    assert "How to check this report" in found.text
+    assert "How to verify" in found.text
 
 
 def test_a_history_cut_at_any_record_still_gives_a_report():
@@ -182,6 +234,7 @@ def test_a_drill_without_objectives_load_or_ledger_has_a_report():
     story.samples, story.load, story.ledger = [], [], []
     found, _ = page(story)
     assert "the plan sets none" in found.text
+    assert "Steady state after" in found.text
 
 
 def test_unmeasured_time_is_a_gap_and_shows_in_the_coverage():
