@@ -183,6 +183,7 @@ class HostStarted:
     pid: int
     start_ticks: int
     boot_id: str
+    marker: str = ""  # in the environment of all it starts, also of what left its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,10 +350,9 @@ class Sample:
 class LoadBucket:
     """What one load did in the 100 ms that began at `start_ns`.
 
-    `intended` arrivals were due, `started` were started on time, `late` more than 100 ms late,
-    `dropped` never started; `good` and `bad` completed in this bucket. `latency` counts successes
-    by log-linear index (see `gameday.history.histogram`), from the intended time.
-    `busy` is the generator's own share of one core, in parts per million.
+    `intended` arrivals were due, `started` on time, `late` more than 100 ms late, `dropped` never;
+    `good` and `bad` completed in this bucket. `latency` counts successes by log-linear index (see
+    `gameday.history.histogram`), from the intended time. `busy` is its share of one core in ppm.
     """
 
     load: str

@@ -51,11 +51,10 @@ class ActionHosts:
         self._hosts: list[ActionHost] = []
         self.spawner = Spawner(log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log"))
         for name, jobs in _allot(plan, rescue=rescue).items():
-            prefix = "watchdog-" if rescue else ""
             host = ActionHost(
-                f"{prefix}{name}",
+                name,
                 tuple(jobs),
-                log=log_dir / f"{prefix}{name}.log",
+                log=log_dir / f"{name}.log",
                 configuration=configuration,
                 clock=clock,
                 inbox=inbox,
@@ -88,8 +87,14 @@ class ActionHosts:
         self.spawner.close()
 
 
+def host_names(plan: Plan, *, rescue: bool) -> dict[tuple[str, str], str]:
+    """Return which host does a step's action (`do`) or undo (`undo`)."""
+    return {(job.step, job.role): name for name, jobs in _allot(plan, rescue=rescue).items() for job in jobs}
+
+
 def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:
     """Return the jobs of each host. Steps of a runbook run one after another and share a host."""
+    prefix = "watchdog-" if rescue else ""
     jobs: dict[str, list[Job]] = {}
     runbooks = list(dict.fromkeys(step.runbook for step in plan.steps if step.runbook))
     for step in plan.steps:
@@ -97,9 +102,9 @@ def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:
         if step.do is not None and wanted:
             shared = step.runbook is not None and _alone(plan, step)
             name = f"runbook-{runbooks.index(step.runbook) + 1}" if shared and step.runbook else step.id
-            jobs.setdefault(name, []).append(_job(step, "do"))
+            jobs.setdefault(f"{prefix}{name}", []).append(_job(step, "do"))
         if step.undo is not None:
-            jobs.setdefault(f"undo-{step.id}", []).append(_job(step, "undo"))
+            jobs.setdefault(f"{prefix}undo-{step.id}", []).append(_job(step, "undo"))
     return jobs
 
 

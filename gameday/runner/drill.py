@@ -193,13 +193,13 @@ class _Drill:
         )
         stack.callback(hosts.close)
         for host in hosts:
-            self._host(host.name, "action", host.pid)
+            self._note(host.started())
         look = LookHost(
             self.plan, log_dir=self.folder / "hosts", configuration=self.found.values, spawner=hosts.spawner
         )
         stack.callback(look.close)
         if look.host is not None:
-            self._host(look.host.name, "probe", look.host.pid)
+            self._note(look.host.started("probe"))
         loads = self._arm_loads(stack)
         hosts.wait_armed()
         assert self.guard is not None
@@ -214,6 +214,8 @@ class _Drill:
             spawner=hosts.spawner,
         )
         stack.callback(probes.stop, 2.0)
+        for started in probes.started():
+            self._note(started)
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
         self._listen(stack)
@@ -252,7 +254,7 @@ class _Drill:
             )
             stack.callback(host.close)
             host.arm(30.0)
-            self._host(f"load-{load.name}", "load", host.pid)
+            self._host(f"load-{load.name}", "load", host.pid, host.marker)
             loads[load.name] = host
         return loads
 
@@ -356,8 +358,8 @@ class _Drill:
         interrupted = state.halted is not None and state.halted.by.startswith("operator")
         return RunEnd(self.folder, str(outcome), state.stuck, state.failed_over, interrupted)
 
-    def _host(self, name: str, role: str, pid: int) -> None:
-        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id()))
+    def _host(self, name: str, role: str, pid: int, marker: str = "") -> None:
+        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id(), marker))
 
     def _note(self, event: Report) -> None:
         self.history.record(self.clock.now_ns(), utc_text(), "runner", event, sync=True, safe=False)
