@@ -6,6 +6,10 @@ from gameday.checkers.findings import Finding, Verdict
 from gameday.checkers.view import View, seconds
 from gameday.plan.model import StepKind
 
+_NOT_THE_TARGETS = (
+    "baseline", "history", "load", "watchdog", "safety lever", "lease", "approval", "policy",
+)  # fmt: skip
+
 
 def check_effects(view: View) -> tuple[Finding, ...]:
     """Return, for each fault, whether its own read-back saw it in place."""
@@ -84,11 +88,7 @@ def check_halt(view: View) -> tuple[Finding, ...]:
         return ()
     at_ns, seq, halted = view.halted
     verdict = Verdict.FAIL
-    if (
-        view.is_interrupted
-        or view.lost
-        or halted.by in ("baseline", "history", "load", "watchdog", "safety lever", "lease", "approval")
-    ):
+    if view.is_interrupted or view.lost or halted.by in _NOT_THE_TARGETS:
         verdict = Verdict.UNKNOWN
     gone_ns = max((e.read_back_ns or at for at, _, e in view.undo_ends if e.undone), default=None)
     numbers: list[tuple[str, int | str | None]] = [("halted_at_ns", at_ns)]

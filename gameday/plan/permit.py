@@ -35,7 +35,7 @@ from gameday.plan.radius import (
     why_not,
 )
 from gameday.plan.units import as_text
-from gameday.plan.when import closed
+from gameday.plan.when import closed, longest_ns
 
 PLAN, POLICY, DEFAULT, WAIVER = "plan", "policy", "default", "waiver"
 
@@ -81,8 +81,15 @@ class Permit:
         raise NotAuthorised("the policy does not permit it:\n    " + "\n    ".join(lines), todo=todo)
 
 
-def judge(policy: Policy, plan: Plan, now: datetime) -> Permit:
-    """Judge a plan by the policy, at a moment (which must know its time zone)."""
+def judge(policy: Policy, plan: Plan, now: datetime, lasts_ns: int | None = None) -> Permit:
+    """Judge a plan by the policy, at a moment (which must know its time zone).
+
+    Args:
+        policy: The policy in force.
+        plan: The plan.
+        now: The moment.
+        lasts_ns: How long it may take from then on; None for all of it, with the wait for signatures.
+    """
     environment = plan.target.environment
     rules = policy.rules(environment)
     if rules is None:
@@ -91,7 +98,8 @@ def judge(policy: Policy, plan: Plan, now: datetime) -> Permit:
         reason = f"{environment!r} is not allowed: {where}; allowed are: {known}"
         return Permit((), (Refusal(Rule.ENVIRONMENT, reason),), (), ())
     refusals, waived = [], []
-    for item in _refusals(policy, rules, plan, now):
+    lasts_ns = longest_ns(plan, policy) if lasts_ns is None else lasts_ns
+    for item in _refusals(policy, rules, plan, now, lasts_ns):
         waiver = waiver_for(policy, item.rule, plan, now)
         if waiver is None:
             refusals.append(item)
@@ -117,9 +125,9 @@ def waiver_for(policy: Policy, rule: Rule, plan: Plan, now: datetime) -> Waiver 
 # --- what speaks against it ------------------------------------------------------------------
 
 
-def _refusals(policy: Policy, rules: Rules, plan: Plan, now: datetime) -> Iterator[Refusal]:
+def _refusals(policy: Policy, rules: Rules, plan: Plan, now: datetime, lasts_ns: int) -> Iterator[Refusal]:
     yield from _code(rules, plan)
-    yield from closed(policy, rules, plan, now, Refusal)
+    yield from closed(policy, rules, now, lasts_ns, Refusal)
     yield from _limits(rules, plan)
     yield from _touched(rules, plan)
     yield from _demands(rules, plan)

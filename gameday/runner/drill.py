@@ -204,18 +204,7 @@ class _Drill:
         hosts.wait_armed()
         assert self.guard is not None
         self.guard.wait_armed()
-        probes = ProbeCrew(
-            self.plan.probes,
-            run=self.folder.name,
-            clock=self.clock,
-            inbox=self.inbox,
-            log_dir=self.folder / "hosts",
-            configuration=self.found.values,
-            spawner=hosts.spawner,
-        )
-        stack.callback(probes.stop, 2.0)
-        for started in probes.started():
-            self._note(started)
+        probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
         self._listen(stack)
@@ -229,9 +218,31 @@ class _Drill:
             self.inbox.put((self.clock.now_ns(), paper.given))
         self.inbox.put((self.clock.now_ns(), Armed(hosts=sum(1 for _ in hosts))))
         self.loop = Loop(
-            begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
+            begin(self.plan),
+            self.history,
+            crew,
+            self.clock,
+            self.inbox,
+            "runner",
+            beat=self._between_turns,
+            permit=self.ready.against,
         )
         return self.loop
+
+    def _arm_probes(self, stack: ExitStack, hosts: ActionHosts) -> ProbeCrew:
+        probes = ProbeCrew(
+            self.plan.probes,
+            run=self.folder.name,
+            clock=self.clock,
+            inbox=self.inbox,
+            log_dir=self.folder / "hosts",
+            configuration=self.found.values,
+            spawner=hosts.spawner,
+        )
+        stack.callback(probes.stop, 2.0)
+        for started in probes.started():
+            self._note(started)
+        return probes
 
     def _preflight(self, look: LookHost, probes: ProbeCrew, loads: int) -> None:
         """The checks that need armed hosts. All checks are recorded, whether they are good or bad."""
