@@ -24,8 +24,9 @@ from gameday.plan.policyfile import find_policy
 from gameday.plan.when import left_ns
 from gameday.runner.approvals import Paper, Terms, given_beforehand, terms_of
 from gameday.runner.arming import Resolved, check_whole, resolve
-from gameday.runner.lease import Lease, SharedLease
+from gameday.runner.lease import SharedLease
 from gameday.runner.lever import Levers
+from gameday.runner.machinelease import MachineLease
 from gameday.runner.preflight import OK, Check, at_home, of_target, refuse
 
 
@@ -137,7 +138,7 @@ def _take_leases(
     policy: Policy, found: Resolved, stack: ExitStack, *, operator: str, run: str
 ) -> SharedLease | None:
     """Take this machine's lease on the target, and the shared one where the policy names a path."""
-    here = Lease(found.plan.target.identity_url)
+    here = MachineLease(found.names)
     here.take()
     stack.callback(here.release)
     if not policy.leases:
