@@ -37,8 +37,10 @@ class ServerLostError(OSError):
 class Spawner:
     """A fork server, started at its first order and started anew when it has died."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, home: Path | None = None) -> None:
+        """Args: home: The working folder of hosts that are given none; None for that of the asker."""
         self._log = log
+        self._home = home
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
@@ -77,7 +79,8 @@ class Spawner:
             self._drop()
 
     def _order(self, cwd: Path | None, log: Path, marker: str) -> Child:
-        request = {"fork": marker, "cwd": str(cwd) if cwd else None}
+        where = cwd or self._home
+        request = {"fork": marker, "cwd": str(where.resolve()) if where else None}
         stderr = _append(log)
         inlet, stdin = os.pipe()
         stdout, outlet = os.pipe()

@@ -27,6 +27,7 @@ from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
+from gameday.plan.bind import RUN_DIR
 from gameday.plan.model import Plan, Step, StepKind
 
 ARM_TIMEOUT_S = 30.0
@@ -44,12 +45,17 @@ class ActionHosts:
         configuration: Mapping[str, str],
         clock: RunClock,
         inbox: Inbox,
+        project: Path | None = None,
         rescue: bool = False,
     ) -> None:
-        """Spawn the hosts. With `rescue` only those that a watchdog needs: undos and completions."""
+        """Spawn the hosts. With `rescue` only those that a watchdog needs: undos and completions.
+
+        All hosts of the spawner, those of probes too, work in the `project` folder.
+        """
         self._by_job: dict[tuple[str, str], ActionHost] = {}
         self._hosts: list[ActionHost] = []
-        self.spawner = Spawner(log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log"))
+        log = log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log")
+        self.spawner = Spawner(log, project)
         for name, jobs in _allot(plan, rescue=rescue).items():
             host = ActionHost(
                 name,
@@ -85,6 +91,11 @@ class ActionHosts:
         for host in self._hosts:
             host.close()
         self.spawner.close()
+
+
+def configuration_of(values: Mapping[str, str], run_dir: Path) -> dict[str, str]:
+    """Return what actions are told beside their arguments: the values found, and where the record is."""
+    return {**values, RUN_DIR: str(run_dir.resolve())}
 
 
 def host_names(plan: Plan, *, rescue: bool) -> dict[tuple[str, str], str]:

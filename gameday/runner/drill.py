@@ -41,7 +41,7 @@ from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
-from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
+from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew, configuration_of
 from gameday.runner.desk import Desk, Session
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
@@ -116,6 +116,7 @@ class _Drill:
         self.ready = ready
         self.found = ready.found
         self.folder = folder
+        self.configuration = configuration_of(ready.found.values, folder)
         self.project = project
         self.operator = operator
         self.clock = RunClock()
@@ -187,15 +188,19 @@ class _Drill:
         hosts = ActionHosts(
             self.plan,
             log_dir=self.folder / "hosts",
-            configuration=self.found.values,
+            configuration=self.configuration,
             clock=self.clock,
             inbox=self.inbox,
+            project=self.project,
         )
         stack.callback(hosts.close)
         for host in hosts:
             self._note(host.started())
         look = LookHost(
-            self.plan, log_dir=self.folder / "hosts", configuration=self.found.values, spawner=hosts.spawner
+            self.plan,
+            log_dir=self.folder / "hosts",
+            configuration=self.configuration,
+            spawner=hosts.spawner,
         )
         stack.callback(look.close)
         if look.host is not None:
@@ -236,7 +241,7 @@ class _Drill:
             clock=self.clock,
             inbox=self.inbox,
             log_dir=self.folder / "hosts",
-            configuration=self.found.values,
+            configuration=self.configuration,
             spawner=hosts.spawner,
         )
         stack.callback(probes.stop, 2.0)
@@ -294,6 +299,7 @@ class _Drill:
     def _new_guard(self) -> Guard:
         return Guard(
             self.folder,
+            project=self.project,
             values=self.found.values,
             runner_ticks=start_ticks(os.getpid()) or 0,
             clock=self.clock,

@@ -14,6 +14,7 @@ import pytest
 
 from gameday.actions import faults, pressure, procs
 from gameday.actions.http import ActionError
+from gameday.plan.bind import RUN_DIR
 from tests.actions.conftest import cpu_s, wait
 
 
@@ -108,6 +109,21 @@ def test_the_disk_of_the_drills_own_record_is_not_filled(unique, fault_dir, tmp_
         pressure.disk_fill(str(tmp_path), leave_mb=0, name=unique)
     with pytest.raises(ActionError, match="exactly one"):
         pressure.disk_fill(str(tmp_path), name=unique)
+
+
+@pytest.mark.skipif(not os.access(SHM, os.W_OK), reason="/dev/shm cannot be written")
+def test_where_the_record_is_is_told_and_not_guessed(unique, fault_dir, monkeypatch, tmp_path):
+    """With the record in /dev/shm, and hosts that work in a project on another file system."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pressure, "HISTORY_MB", 1 << 30)
+    told = {RUN_DIR: str(SHM)}
+    with pytest.raises(ActionError, match="a plan that means it says `even_the_record: true`"):
+        pressure.disk_fill(str(SHM), megabytes=1, name=unique, configuration=told)
+    pressure.disk_fill(str(SHM), megabytes=1, name=unique, configuration=told, even_the_record=True)
+    assert pressure.in_place(unique)
+    pressure.end(unique)
+    pressure.disk_fill(str(SHM), megabytes=1, name=unique, configuration={RUN_DIR: str(tmp_path)})
+    pressure.end(unique)
 
 
 @pytest.mark.slow
