@@ -35,6 +35,7 @@ from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
+from gameday.hosts.whoami import login_name
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
@@ -122,7 +123,7 @@ class _Drill:
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
         self.history = HistoryWriter(folder, self.sha256)
-        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
+        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator, login_name())
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
         self.halts_asked = 0
@@ -174,6 +175,7 @@ class _Drill:
                 software=_software(),
                 operator=self.operator,
                 machine=platform.node(),
+                login=login_name(),
             )
         )
         self._note(read_clock())

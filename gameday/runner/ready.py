@@ -16,6 +16,7 @@ from gameday.engine.people import missing, said_of
 from gameday.engine.state import State
 from gameday.history.events import Phase
 from gameday.history.policyevents import PolicyApplied
+from gameday.hosts.whoami import login_name
 from gameday.plan.approvals import START, parse_utc
 from gameday.plan.model import NS, Plan
 from gameday.plan.permit import Permit, judge, waiver_for
@@ -109,7 +110,7 @@ def make_ready(
     levers.check()
     checks = [Check("levers", OK, f"released: {', '.join(levers.names)}")]
     terms = terms_of(plan, project, policy)
-    papers = given_beforehand(plan, terms, project, operator)
+    papers = given_beforehand(plan, terms, project, operator, login_name())
     checks += approvals(terms, papers)
     checks += at_home(plan, project, policy, now)
     refuse(checks)
