@@ -33,6 +33,7 @@ from gameday.plan.radius import (
     cap_of,
     exceeded,
     faults,
+    may_be_faults,
     most_at_once,
     parse_cap,
     reach_of,
@@ -228,10 +229,16 @@ def _check_caps(plan: Plan, reach: Reach, labels: Labels, limits: tuple[str | No
     cap, at_once = limits
     radius = plan.blast_radius
     reasons = [exceeded(cap_of(radius), reach, "blast_radius.max")] if radius else []
-    if cap is not None and reach.units:
-        reasons.append(exceeded(parse_cap(cap), reach, "the policy's `targets`"))
-    together = most_at_once(plan, labels)
-    for limit, whose in ((radius.at_once if radius else None, "the plan"), (at_once, "the policy")):
+    counted = may_be_faults(plan)
+    whole = reach_of(plan, labels, steps=counted)
+    if cap is not None and whole.units:
+        reasons.append(exceeded(parse_cap(cap), whole, "the policy's `targets`"))
+    planned = most_at_once(plan, labels)
+    possible = most_at_once(plan, labels, counted)
+    for limit, whose, together in (
+        (radius.at_once if radius else None, "the plan", planned),
+        (at_once, "the policy", possible),
+    ):
         if limit is not None and len(together) > limit:
             names = ", ".join(together)
             said = f"{len(together)} targets may be under fault at once ({names})"
