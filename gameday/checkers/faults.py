@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gameday.checkers.debts import debts_of
 from gameday.checkers.findings import Finding, Verdict
 from gameday.checkers.view import View, seconds
 from gameday.plan.model import StepKind
@@ -37,7 +38,7 @@ def check_residual(view: View) -> Finding:
     title = "no fault is left"
     if not view.started:
         return Finding(title, Verdict.PASS, "0 left", "0", "faults", "nothing was started")
-    owed = _owed(view)
+    owed = {debt.step for debt in debts_of(view.plan, view.trace).left}
     stuck = view.run_ended.stuck if view.run_ended is not None else ()
     left = sorted(owed | set(stuck))
     numbers: tuple[tuple[str, int | str | None], ...] = tuple(
@@ -55,21 +56,6 @@ def check_residual(view: View) -> Finding:
     why = "each was read back as gone after its undo"
     why += "; what was undone by hand is gone as people say" if said else ""
     return Finding(title, Verdict.PASS, "0 left", "0", "faults", why, events, None, numbers)
-
-
-def _owed(view: View) -> set[str]:
-    """Return the steps whose undo is owed and was not shown to have worked."""
-    by_target: dict[str, list[str]] = {}
-    for step in view.plan.steps:
-        injected = step.kind is not StepKind.FAULT or any(i.step.id == step.id for i in view.injections)
-        if not step.owes_undo or step.id not in view.started or not injected:
-            continue
-        if step.supersedes:
-            for target in step.supersedes:
-                by_target.pop(target, None)
-        by_target.setdefault(step.target or step.id, []).append(step.id)
-    undone = {event.step for _, _, event in view.undo_ends if event.undone}
-    return {step for steps in by_target.values() for step in steps} - undone
 
 
 def _time(view: View, step: str) -> int | None:
