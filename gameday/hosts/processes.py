@@ -23,48 +23,20 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from gameday.procfs import SESSION, START, STATE, environment, pids, start_ticks, stat
+
 MARKER = "GAMEDAY_HOST"
 MARKER_LENGTH = 16
 FAMILY_LENGTH = 12
 NAME_PREFIX = "gameday-"
 _ROUNDS_MAX = 40
-_ENVIRON_MAX = 1 << 22  # Beyond what execve(2) takes in all.
 _DEATH_S = 0.005
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when there is no such process.
-
-    Source: proc(5), /proc/pid/stat, field 22.
-    """
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
 
 
 def is_alive(pid: int, ticks: int) -> bool:
     """Tell whether that very process still runs (a zombie does not)."""
-    fields = _stat(pid)
-    return bool(fields) and int(fields[19]) == ticks and fields[0] != "Z"
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/pid/stat from the state on; empty when there is no such process."""
-    data = _read(f"/proc/{pid}/stat", 1024)  # A name has 16 bytes and the numbers have an end.
-    return data[data.rfind(b")") + 2 :].decode("ascii", errors="replace").split()
-
-
-def _read(path: str, size_max: int) -> bytes:
-    """Read a file of /proc, empty when it is gone. Without a buffer: a halt waits for hundreds of these."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, size_max)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
+    fields = stat(pid)
+    return bool(fields) and int(fields[START]) == ticks and fields[STATE] != "Z"
 
 
 def members(leader: int, *markers: str, since_ticks: int = 0) -> Iterator[int]:
@@ -78,15 +50,13 @@ def members(leader: int, *markers: str, since_ticks: int = 0) -> Iterator[int]:
     for pid in _everyone():
         if not wanted and _session(pid) != leader:
             continue
-        fields = _stat(pid)
-        if not fields or fields[0] == "Z" or int(fields[19]) < since_ticks:
+        fields = stat(pid)
+        if not fields or fields[STATE] == "Z" or int(fields[START]) < since_ticks:
             continue
-        if (leader > 1 and int(fields[3]) == leader) or (wanted and not wanted.isdisjoint(_environ(pid))):
+        if (leader > 1 and int(fields[SESSION]) == leader) or (
+            wanted and not wanted.isdisjoint(environment(pid))
+        ):
             yield pid
-
-
-def _environ(pid: int) -> list[bytes]:
-    return _read(f"/proc/{pid}/environ", _ENVIRON_MAX).split(b"\0")
 
 
 def new_family() -> str:
@@ -117,10 +87,10 @@ def kin(family: str, tokens: Collection[str] | None, *, since_ticks: int) -> Ite
         return
     prefix, size = f"{MARKER}={family}".encode(), MARKER_LENGTH - FAMILY_LENGTH
     for pid in _everyone():
-        fields = _stat(pid)
-        if not fields or fields[0] == "Z" or int(fields[19]) < since_ticks:
+        fields = stat(pid)
+        if not fields or fields[STATE] == "Z" or int(fields[START]) < since_ticks:
             continue
-        ours = [item[len(prefix) :] for item in _environ(pid) if item.startswith(prefix)]
+        ours = [item[len(prefix) :] for item in environment(pid) if item.startswith(prefix)]
         found = re.fullmatch(rb"[0-9a-f]{%d}(?:\.(\d+))?" % size, ours[0]) if ours else None
         if found and (found[1] is None or tokens is None or found[1].decode() in tokens):
             yield pid
@@ -142,9 +112,7 @@ def kill_family(family: str, tokens: Collection[str] | None, *, since_ticks: int
 
 def _everyone() -> Iterator[int]:
     """Yield the processes that could be a host's: none of the kernel's, of init's, or from outside."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again
-        if name.isdigit() and _session(int(name)) > 1:
-            yield int(name)
+    return (pid for pid in pids() if _session(pid) > 1)
 
 
 def _session(pid: int) -> int:
@@ -220,7 +188,7 @@ def await_deaths(pids: Iterable[int], until_s: float) -> None:
 def markers_of(pid: int) -> tuple[str, ...]:
     """Return the markers of a living host: its own, and that of the activity it runs now."""
     prefix = f"{MARKER}=".encode()
-    base = next((item[len(prefix) :].decode() for item in _environ(pid) if item.startswith(prefix)), "")
+    base = next((item[len(prefix) :].decode() for item in environment(pid) if item.startswith(prefix)), "")
     if not base:
         return ()
     try:

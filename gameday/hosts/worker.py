@@ -18,13 +18,14 @@ from typing import Any
 
 from gameday.errors import HostLost, Refused
 from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
-from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.clock import RunClock
 from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import end_all, kill_all, marker_of, new_family, send
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Activity
+from gameday.procfs import boot_id
 
 KILL_S = 0.3  # How long a SIGKILL of everything may take before nobody waits for it any longer.
 

@@ -28,18 +28,18 @@ from gameday.history.events import (
     RunStarted,
 )
 from gameday.history.store import HistoryWriter
-from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import Inbox, new_inbox
 from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
-from gameday.hosts.processes import start_ticks
 from gameday.hosts.whoami import login_name
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.procfs import boot_id, start_ticks
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew, configuration_of

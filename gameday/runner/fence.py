@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from gameday.history.events import HostStarted, KillAsked, StepEnded, StepStarted, UndoEnded, UndoStarted
 from gameday.history.record import Trace
-from gameday.hosts.clock import boot_id
 from gameday.hosts.processes import family_of, kill_family, kill_session
 from gameday.plan.model import Plan
+from gameday.procfs import boot_id
 from gameday.runner.crew import host_names
 
 RUNNER = "runner"

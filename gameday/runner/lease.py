@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from gameday.errors import Refused
-from gameday.hosts.clock import boot_id
 from gameday.hosts.words import one_line
+from gameday.procfs import boot_id
 
 RENEWALS = 5
 LOST_SHARE = 0.8

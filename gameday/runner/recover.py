@@ -10,11 +10,12 @@ from gameday.errors import Refused
 from gameday.history.events import HostStarted, RunEnded, RunStarted, TargetsResolved
 from gameday.history.read import read_records
 from gameday.history.record import Trace
-from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
 from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
+from gameday.procfs import boot_id
 from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.drill import RunEnd
 from gameday.runner.takeover import Rescue, fold, take_over

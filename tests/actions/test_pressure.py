@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gameday import procfs
 from gameday.actions import faults, pressure, procs
 from gameday.actions.http import ActionError
 from gameday.plan.bind import RUN_DIR
@@ -274,7 +275,7 @@ def test_a_fault_outlives_the_action_that_started_it_and_any_other_process_ends_
     subprocess.run([sys.executable, "-c", code], check=True)
     assert pressure.in_place(unique)
     for pid, _ in faults.workers(unique):
-        environment = procs.environment(pid)
+        environment = procfs.environment(pid)
         assert not any(item.startswith(b"GAMEDAY_HOST=") for item in environment)
         assert os.getsid(pid) != os.getsid(0)
     subprocess.run([sys.executable, "-m", "gameday.actions", "pressure.end", f"name={unique}"], check=True)

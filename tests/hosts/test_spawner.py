@@ -9,16 +9,8 @@ import time
 
 import pytest
 
-from gameday.hosts.processes import (
-    MARKER,
-    family_of,
-    is_alive,
-    kill_all,
-    marker_of,
-    new_family,
-    send,
-    start_ticks,
-)
+from gameday.hosts.processes import MARKER, family_of, is_alive, kill_all, marker_of, new_family, send
+from gameday.procfs import start_ticks
 from gameday.hosts.spawner import Spawner
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from gameday.history.events import Effect, HostStarted, KillAsked, StepEnded, StepStarted
 from gameday.history.record import Record, Trace
-from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.clock import RunClock
+from gameday.procfs import boot_id
 from gameday.hosts.inbox import new_inbox
-from gameday.hosts.processes import is_alive, start_ticks
+from gameday.hosts.processes import is_alive
+from gameday.procfs import start_ticks
 from gameday.plan.model import StepKind
 from gameday.runner.crew import ActionHosts
 from gameday.runner.fence import kill_hosts

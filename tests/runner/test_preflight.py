@@ -28,10 +28,11 @@ from gameday.history.events import (
     UndoStarted,
 )
 from gameday.history.store import HistoryWriter
-from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clock import RunClock, utc_text
+from gameday.procfs import boot_id
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.probes import ProbeCrew
-from gameday.hosts.processes import start_ticks
+from gameday.procfs import start_ticks
 from gameday.plan.approvals import Requirement
 from gameday.plan.load import load_plan
 from gameday.plan.model import NS, Activity, Probe, ProbeKind, StepKind
