@@ -217,6 +217,8 @@ def machine(trace: Trace) -> Table:
     started = trace.first(RunStarted)
     if started is not None:
         software = ", ".join(f"{name} {version}" for name, version in started.software)
+        if started.login:
+            rows.append(row("operator, as logged in", started.login))
         rows.append(row("machine", started.machine))
         rows.append(row("software", f"gameday {started.gameday_version}, {software}"))
     hosts = [r.event for r in trace.records if isinstance(r.event, HostStarted)]

@@ -1,10 +1,9 @@
 """What was asked and what happened: the immutable events of a run, in one total order.
 
-A history is a sequence of these and nothing else. Events of the first group are *commands*: they
-are written down (and fsynced) before they are carried out, so that after any crash it is known what
-may have been done. Events of the second group are *reports* of what the world answered.
-
-`at_ns` is not part of an event but of its record: nanoseconds of CLOCK_BOOTTIME since the run began.
+A history is a sequence of these and nothing else. Events of the first group are *commands*: they are
+written down (and fsynced) before they are carried out, so that after any crash it is known what may
+have been done. Events of the second group are *reports* of what the world answered. `at_ns` is not
+part of an event but of its record: nanoseconds of CLOCK_BOOTTIME since the run began.
 
 Samples, load buckets and ledger entries are far more numerous; they go to segment files, and only
 the digests of their slices (`SegmentSealed`) stand in the chain. Their shapes are below too.
@@ -150,6 +149,7 @@ class RunStarted:
     software: tuple[tuple[str, str], ...]
     operator: str
     machine: str
+    login: str = ""  # who really runs it; `operator` is as claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +183,7 @@ class HostStarted:
     pid: int
     start_ticks: int
     boot_id: str
+    marker: str = ""  # in the environment of all it starts, also of what left its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,10 +350,9 @@ class Sample:
 class LoadBucket:
     """What one load did in the 100 ms that began at `start_ns`.
 
-    `intended` arrivals were due, `started` were started on time, `late` more than 100 ms late,
-    `dropped` never started; `good` and `bad` completed in this bucket. `latency` counts successes
-    by log-linear index (see `gameday.history.histogram`), from the intended time.
-    `busy` is the generator's own share of one core, in parts per million.
+    `intended` arrivals were due, `started` on time, `late` more than 100 ms late, `dropped` never;
+    `good` and `bad` completed in this bucket. `latency` counts successes by log-linear index (see
+    `gameday.history.histogram`), from the intended time. `busy` is its share of one core in ppm.
     """
 
     load: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -24,14 +23,6 @@ def utc_text() -> str:
     wall_ns = time.time_ns()
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest_ns:09d}Z"
-
-
-def boot_id() -> str:
-    """Return the kernel's name for this boot, or `unknown` where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
 
 
 class RunClock:

@@ -28,20 +28,21 @@ from gameday.history.events import (
     RunStarted,
 )
 from gameday.history.store import HistoryWriter
-from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import Inbox, new_inbox
 from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
-from gameday.hosts.processes import start_ticks
+from gameday.hosts.whoami import login_name
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.procfs import boot_id, start_ticks
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
-from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
+from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew, configuration_of
 from gameday.runner.desk import Desk, Session
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
@@ -116,12 +117,13 @@ class _Drill:
         self.ready = ready
         self.found = ready.found
         self.folder = folder
+        self.configuration = configuration_of(ready.found.values, folder)
         self.project = project
         self.operator = operator
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
         self.history = HistoryWriter(folder, self.sha256)
-        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
+        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator, login_name())
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
         self.halts_asked = 0
@@ -173,6 +175,7 @@ class _Drill:
                 software=_software(),
                 operator=self.operator,
                 machine=platform.node(),
+                login=login_name(),
             )
         )
         self._note(read_clock())
@@ -187,33 +190,28 @@ class _Drill:
         hosts = ActionHosts(
             self.plan,
             log_dir=self.folder / "hosts",
-            configuration=self.found.values,
+            configuration=self.configuration,
             clock=self.clock,
             inbox=self.inbox,
+            project=self.project,
         )
         stack.callback(hosts.close)
         for host in hosts:
-            self._host(host.name, "action", host.pid)
+            self._note(host.started())
         look = LookHost(
-            self.plan, log_dir=self.folder / "hosts", configuration=self.found.values, spawner=hosts.spawner
+            self.plan,
+            log_dir=self.folder / "hosts",
+            configuration=self.configuration,
+            spawner=hosts.spawner,
         )
         stack.callback(look.close)
         if look.host is not None:
-            self._host(look.host.name, "probe", look.host.pid)
+            self._note(look.host.started("probe"))
         loads = self._arm_loads(stack)
         hosts.wait_armed()
         assert self.guard is not None
         self.guard.wait_armed()
-        probes = ProbeCrew(
-            self.plan.probes,
-            run=self.folder.name,
-            clock=self.clock,
-            inbox=self.inbox,
-            log_dir=self.folder / "hosts",
-            configuration=self.found.values,
-            spawner=hosts.spawner,
-        )
-        stack.callback(probes.stop, 2.0)
+        probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
         self._listen(stack)
@@ -227,9 +225,31 @@ class _Drill:
             self.inbox.put((self.clock.now_ns(), paper.given))
         self.inbox.put((self.clock.now_ns(), Armed(hosts=sum(1 for _ in hosts))))
         self.loop = Loop(
-            begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
+            begin(self.plan),
+            self.history,
+            crew,
+            self.clock,
+            self.inbox,
+            "runner",
+            beat=self._between_turns,
+            permit=self.ready.against,
         )
         return self.loop
+
+    def _arm_probes(self, stack: ExitStack, hosts: ActionHosts) -> ProbeCrew:
+        probes = ProbeCrew(
+            self.plan.probes,
+            run=self.folder.name,
+            clock=self.clock,
+            inbox=self.inbox,
+            log_dir=self.folder / "hosts",
+            configuration=self.configuration,
+            spawner=hosts.spawner,
+        )
+        stack.callback(probes.stop, 2.0)
+        for started in probes.started():
+            self._note(started)
+        return probes
 
     def _preflight(self, look: LookHost, probes: ProbeCrew, loads: int) -> None:
         """The checks that need armed hosts. All checks are recorded, whether they are good or bad."""
@@ -252,7 +272,7 @@ class _Drill:
             )
             stack.callback(host.close)
             host.arm(30.0)
-            self._host(f"load-{load.name}", "load", host.pid)
+            self._host(f"load-{load.name}", "load", host.pid, host.marker)
             loads[load.name] = host
         return loads
 
@@ -281,6 +301,7 @@ class _Drill:
     def _new_guard(self) -> Guard:
         return Guard(
             self.folder,
+            project=self.project,
             values=self.found.values,
             runner_ticks=start_ticks(os.getpid()) or 0,
             clock=self.clock,
@@ -356,8 +377,8 @@ class _Drill:
         interrupted = state.halted is not None and state.halted.by.startswith("operator")
         return RunEnd(self.folder, str(outcome), state.stuck, state.failed_over, interrupted)
 
-    def _host(self, name: str, role: str, pid: int) -> None:
-        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id()))
+    def _host(self, name: str, role: str, pid: int, marker: str = "") -> None:
+        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id(), marker))
 
     def _note(self, event: Report) -> None:
         self.history.record(self.clock.now_ns(), utc_text(), "runner", event, sync=True, safe=False)

@@ -10,17 +10,18 @@ from gameday.errors import Refused
 from gameday.history.events import HostStarted, RunEnded, RunStarted, TargetsResolved
 from gameday.history.read import read_records
 from gameday.history.record import Trace
-from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
 from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
-from gameday.runner.crew import ActionHosts
+from gameday.procfs import boot_id
+from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.drill import RunEnd
 from gameday.runner.takeover import Rescue, fold, take_over
 
 
-def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
+def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path | None = None) -> RunEnd:
     """Finish the undos of a run whose runner died, and return how it stands then.
 
     Args:
@@ -28,6 +29,7 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
         runner_is_gone: The name of the person who vouches that the runner is dead; needed when it
             ran on another machine, or before this machine last started.
         by: Who asks.
+        project: Where the actions of the project's own are; None for the working folder.
 
     Raises:
         Refused: The runner is alive, or nobody can tell, or nothing is owed.
@@ -47,7 +49,13 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
     clock = RunClock(_origin(started, trace))
     inbox = new_inbox()
     hosts = ActionHosts(
-        plan, log_dir=run_dir / "hosts", configuration=values, clock=clock, inbox=inbox, rescue=True
+        plan,
+        log_dir=run_dir / "hosts",
+        configuration=configuration_of(values, run_dir),
+        clock=clock,
+        inbox=inbox,
+        project=project,
+        rescue=True,
     )
     try:
         hosts.wait_armed()
