@@ -6,8 +6,8 @@
 The world: a service that is up or down at each instant, a probe whose samples see it at one instant
 of their flight, and (see `simulated_ledger`) two stores of which one is lost. What is assumed, and
 nothing else is: a sample is good if the service was up at the instant it was seen; the service is up
-from the baseline until the fault; a spell that a probe cannot see (shorter than its period and
-timeout) does not count; no write reaches a store before it was sent.
+from the baseline until the fault; a spell that a probe cannot see (shorter than one and a
+half periods and its timeout) does not count; no write reaches a store before it was sent.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gameday.checkers.check import check
 from gameday.checkers.document import as_document
+from gameday.checkers.findings import Interval
 from gameday.history.codec import encode_item, encode_record, genesis, line_digest
 from gameday.history.events import (
     Armed, ClockRead, Effect, Halted, LedgerAsked, LedgerRead, LoadBucket, Outcome, Phase, PhaseChanged,
@@ -66,6 +67,24 @@ class Truth:
         if self.onset_ns is None:
             return 0
         return None if self.recovered_ns is None else self.recovered_ns - self.onset_ns
+
+    def is_rta_in(self, interval: Interval, *, says_recovered: bool) -> bool:
+        """Tell whether an RTA interval holds the truth, as far as it was observed.
+
+        A run that ended first knows the outage up to then; it must not say that service came back.
+        """
+        outage_ns = self.outage_ns
+        if outage_ns is None:
+            outage_ns = self.observed_until_ns - (self.onset_ns or 0)
+            if says_recovered:
+                return False
+        return interval.min_ns <= outage_ns and (interval.max_ns is None or outage_ns <= interval.max_ns)
+
+    def is_rpa_in(self, interval: Interval) -> bool:
+        """Tell whether an RPA interval holds the truth; a loss beyond the ledger has no upper end."""
+        if self.loss_ns is None or interval.min_ns > self.loss_ns:
+            return False
+        return interval.max_ns is None or (not self.is_beyond_ledger and self.loss_ns <= interval.max_ns)
 
 
 @dataclass(frozen=True)
@@ -195,7 +214,7 @@ def _unfold(w: _World) -> None:
     elif w.shape == "long":
         outage = w.between(20 * unit, 60 * unit)
     else:
-        outage = w.between(unit, 12 * unit)
+        outage = w.between(unit + w.every // 2, 12 * unit)
     up = down + outage
     w.spells = [(down, up)]
     sure = (3 * w.held + 4) * w.every + 2 * w.timeout  # Long enough to be seen, whatever is unreadable.
@@ -224,6 +243,8 @@ def _unfold(w: _World) -> None:
         w.sampled_until = w.spells[-1][1] + 3 * unit
     if w.end == "crash":
         w.sampled_until = w.between(w.fault, w.sampled_until)
+        if w.relapse is not None and w.relapse[0] <= w.sampled_until <= w.relapse[1]:
+            w.sampled_until = w.relapse[0]  # Else it dies before the relapse can be told from a hiccup.
     w.finish = w.sampled_until + 2 * w.timeout + 2 * w.every + 200 * MS
 
 
@@ -364,7 +385,7 @@ def _load(w: _World) -> list[LoadBucket]:
 
 def _ledger(w: _World, records: list) -> tuple[str, Ledger | None, Stores | None, Data | None]:
     dice = w.dice
-    if dice.random() < 0.3 or not w.spells or w.end == "crash" or w.failback is not None:
+    if dice.random() < 0.15 or not w.spells or w.end == "crash":
         return "no ledger", None, None, None
     mode = w.pick((("async", 60), ("sync", 15), ("restart", 10), ("split", 15)))
     begin, end = _outage(w)
@@ -381,7 +402,7 @@ def _ledger(w: _World, records: list) -> tuple[str, Ledger | None, Stores | None
     quiet, read = [], w.sampled_until
     if recovers:
         first = end + 2 * MS
-        if first + every + 3 * timeout < w.sampled_until:
+        if first + every + 3 * timeout < (w.failback or w.sampled_until):
             quiet.append(("after-failover", first, first + 2 * timeout + 5 * MS))
     quiet.append(("end", read, read + 2 * timeout + 5 * MS))
     stores = Stores(
@@ -403,9 +424,9 @@ def _ledger(w: _World, records: list) -> tuple[str, Ledger | None, Stores | None
 
 
 def _truth(w: _World, stores: Stores | None, data: Data | None) -> Truth:
-    spells = [s for s in w.spells if w.failback is None or s[0] < w.failback]
     until = min(w.sampled_until, w.failback or w.sampled_until)
-    onset = spells[0][0] if spells and spells[0][0] < until else None
+    spells = [spell for spell in w.spells if spell[0] < until]
+    onset = spells[0][0] if spells else None
     back = spells[-1][1] if spells else None
     by = {"plan": "plan", "system": "system", "crash": "system"}.get(w.end, "fault_removed")
     truth = Truth(onset, back if back is not None and back < until else None, until, by)

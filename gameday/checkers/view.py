@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from gameday.history.events import (
     ClockRead,
@@ -15,6 +17,7 @@ from gameday.history.events import (
     PhaseChanged,
     RunEnded,
     RunnerLost,
+    Sample,
     StepEnded,
     StepStarted,
     UndoEnded,
@@ -47,10 +50,11 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the checkers ask of a history."""
+    """What the checkers ask of a history. `samples` holds each probe's, in the order they were sent."""
 
     plan: Plan
     trace: Trace
+    samples: dict[str, tuple[Sample, ...]]
     injections: tuple[Injection, ...]
     started: dict[str, tuple[int, int]]
     ended: dict[str, tuple[int, StepEnded]]
@@ -147,6 +151,7 @@ def view_of(plan: Plan, trace: Trace) -> View:
     return View(
         plan=plan,
         trace=trace,
+        samples=_by_probe(trace.samples),
         injections=_injections(plan, draft.started, draft.ended),
         started=draft.started,
         ended=draft.ended,
@@ -161,6 +166,17 @@ def view_of(plan: Plan, trace: Trace) -> View:
         clocks=tuple(draft.clocks),
         load_lost=draft.load_lost,
     )
+
+
+def _by_probe(samples: Iterable[Sample]) -> dict[str, tuple[Sample, ...]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        mine = found.get(sample.probe)
+        if mine is None:
+            found[sample.probe] = [sample]
+        else:
+            mine.append(sample)
+    return {probe: tuple(sorted(mine, key=attrgetter("sent_ns"))) for probe, mine in found.items()}
 
 
 def _injections(
