@@ -48,6 +48,7 @@ class Recovery:
     unreadable: int = 0
     down_until_ns: int = 0  # Where it had not recovered: the last instant at which that is known.
     is_unsure: bool = False  # It answered again, and nobody measured whether that held.
+    capacity_ppm: int | None = None  # Of the baseline's good throughput, in the window that held.
 
     @property
     def interval(self) -> Interval | None:
@@ -64,6 +65,14 @@ def disruption(view: View, objective: Objective) -> Recovery | None:
     """Return the disruption of an objective's service; None when nothing was injected."""
     if not view.injections:
         return None
+    if objective not in view.memo:
+        view.memo[objective] = _disruption(view, objective)
+    found = view.memo[objective]
+    assert isinstance(found, Recovery)
+    return found
+
+
+def _disruption(view: View, objective: Objective) -> Recovery:
     first_fault_ns = view.injections[0].commanded_ns
     samples = view.samples.get(objective.measured_by, ())
     until_ns = view.failback_ns
@@ -152,7 +161,9 @@ def _recovered(
         if bads_after > number:
             voided = True
             continue
-        return Recovery(None, Span(last_bad_ns, sample.ended_ns), view.injections[-1], voided)
+        recovered = Span(last_bad_ns, sample.ended_ns)
+        capacity_ppm = levels.capacity_ppm(sample.ended_ns)
+        return Recovery(None, recovered, view.injections[-1], voided, capacity_ppm=capacity_ppm)
     return Recovery(
         None, None, view.injections[-1], voided, down_until_ns=last_bad_ns, is_unsure=unsure and not missed
     )

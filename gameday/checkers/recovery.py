@@ -6,6 +6,7 @@ objective, and it is said who brought the service back and what the time went in
 
 from __future__ import annotations
 
+from gameday.checkers.clocks import bound_between, widened
 from gameday.checkers.disruption import Recovery, disruption
 from gameday.checkers.findings import Finding, Interval, Verdict
 from gameday.checkers.view import View, seconds
@@ -31,13 +32,19 @@ def check_recovery(view: View, objective: Objective) -> Finding:
     interval = found.interval
     assert interval is not None
     by = recovered_by(view, found)
+    end_ns = found.recovered.hi_ns if found.recovered else found.down_until_ns
+    bound_ns = bound_between(view, found.onset.lo_ns, end_ns)
+    interval = widened(interval, bound_ns) or interval
     verdict, why = _judge(view, objective, found, interval, by)
+    if bound_ns is None:
+        verdict, why = Verdict.UNKNOWN, "two clocks measured it, and they were not synchronised"
     numbers: list[tuple[str, int | str | None]] = [
         ("onset_min_ns", found.onset.lo_ns),
         ("onset_max_ns", found.onset.hi_ns),
         ("recovered_min_ns", found.recovered.lo_ns if found.recovered else None),
         ("recovered_max_ns", found.recovered.hi_ns if found.recovered else None),
-        ("width_allowed_ns", 2 * (probe.every_ns + probe.timeout_ns)),
+        ("width_allowed_ns", 2 * (probe.every_ns + probe.timeout_ns + (bound_ns or 0))),
+        ("clock_bound_ns", bound_ns),
         ("unreadable_samples", found.unreadable),
         ("recovered_by", by),
         ("coverage_ppm", coverage_ppm(view, probe)),
@@ -47,7 +54,7 @@ def check_recovery(view: View, objective: Objective) -> Finding:
         observed = f"at least {seconds(interval.min_ns)}, not recovered when observation ended"
     else:
         observed = f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s"
-        if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns):
+        if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns + (bound_ns or 0)):
             numbers.append(
                 ("wide_because", f"{found.unreadable} unreadable samples, gaps or slow answers at its ends")
             )

@@ -24,7 +24,7 @@ from gameday.history.events import (
     UndoStarted,
 )
 from gameday.history.record import Record, Trace
-from gameday.plan.model import Plan, Step, StepKind
+from gameday.plan.model import Objective, Plan, Step, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,10 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the checkers ask of a history. `samples` holds each probe's, in the order they were sent."""
+    """What the checkers ask of a history. `samples` holds each probe's, in the order they were sent.
+
+    `memo` keeps what several checkers need of one objective.
+    """
 
     plan: Plan
     trace: Trace
@@ -66,8 +69,9 @@ class View:
     lost: bool
     last_ns: int
     reads: tuple[tuple[int, int, LedgerRead], ...]
-    clocks: tuple[ClockRead, ...]
+    clocks: tuple[tuple[int, int, ClockRead], ...]
     load_lost: str
+    memo: dict[Objective, object] = field(default_factory=dict, compare=False)
 
     @property
     def outcome(self) -> str:
@@ -106,7 +110,7 @@ class _Draft:
     undo_ends: list[tuple[int, int, UndoEnded]] = field(default_factory=list)
     phases: list[tuple[int, int, PhaseChanged]] = field(default_factory=list)
     reads: list[tuple[int, int, LedgerRead]] = field(default_factory=list)
-    clocks: list[ClockRead] = field(default_factory=list)
+    clocks: list[tuple[int, int, ClockRead]] = field(default_factory=list)
     halted: tuple[int, int, Halted] | None = None
     run_ended: RunEnded | None = None
     lost: bool = False
@@ -136,7 +140,7 @@ class _Draft:
             case LedgerRead() as event:
                 self.reads.append((at_ns, seq, event))
             case ClockRead() as event:
-                self.clocks.append(event)
+                self.clocks.append((at_ns, seq, event))
             case LoadReported(state="lost") as event:
                 self.load_lost = event.detail or "lost"
             case _:

@@ -58,6 +58,11 @@ class Levels:
         slack = 2e9 / self._stabilise_ns
         return rate + slack >= needed
 
+    def capacity_ppm(self, start_ns: int) -> int | None:
+        """Return the good throughput of the window from `start_ns` as a share of the baseline's."""
+        rate = self._rate(start_ns, start_ns + self._stabilise_ns)
+        return None if rate is None or not self._baseline_rate else round(rate / self._baseline_rate * PPM)
+
     def _is_met(self, slo: Slo, start_ns: int, end_ns: int) -> bool | None:
         if slo.probe is not None:
             counts = self._probes[slo.probe]
