@@ -3,7 +3,7 @@
     TTD   from the onset to the first `detected` mark, or to the first alert that went red after it
     TTA   from then to the `acknowledged` mark
     TTM   from the onset to the `mitigated` mark; without one, to that alert's going green
-    WRT   from the recovery to the end of the last step of segment `validate`
+    WRT   from the recovery to the end of the last step of segment `validate` before failing back
     MTPD  from the onset to the end of the WRT, or to the recovery where nothing is validated
     dwell     from the recovery to the beginning of the first step of segment `fail-back`
     fail-back from there to the end of the last such step, and the service's own gap in between
@@ -16,6 +16,7 @@ plan sets no limit for is measured, not judged: it has a finding only where it w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from gameday.checkers.clocks import bound_between, widened
 from gameday.checkers.disruption import Recovery, Span, disruption
@@ -154,8 +155,14 @@ def _turns(samples: tuple[Sample, ...], onset: Span) -> tuple[Span, Span | None]
 
 
 def _run(view: View, segment: Segment) -> tuple[list[Step], int, int] | None:
-    """Return the steps of a segment, when the first began and the last ended; None if not all have."""
+    """Return the steps of a segment, when the first began and the last ended; None if not all have.
+
+    What is validated after failing back is no work on the recovered side.
+    """
     steps = [step for step in view.plan.steps if step.segment is segment]
+    if segment is Segment.VALIDATE:
+        before = takewhile(lambda step: step.segment is not Segment.FAIL_BACK, view.plan.steps)
+        steps = [step for step in before if step.segment is segment]
     if not steps or any(step.id not in view.started or step.id not in view.ended for step in steps):
         return None
     begin = min(view.started[step.id][0] for step in steps)

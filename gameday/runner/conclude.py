@@ -18,6 +18,15 @@ from gameday.plan.stored import read_plan
 REPORT = "report.html"
 
 
+def recompute(run_dir: Path) -> Findings:
+    """Return what the history of a run proves, and write nothing.
+
+    Raises:
+        RecordError: The folder holds no plan or no history.
+    """
+    return check(read_plan(run_dir), read_trace(run_dir))
+
+
 def conclude(run_dir: Path) -> Findings:
     """Recompute findings.json and report.html from the history, and return the findings.
 

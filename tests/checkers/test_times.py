@@ -86,6 +86,17 @@ def validated(**changes):
     return story
 
 
+def test_what_is_validated_after_failing_back_is_no_work_on_the_recovered_side():
+    story = validated()
+    steps = story.plan.steps
+    later = replace(steps[5], id="8", name="reconcile again", group=9)
+    story.plan = replace(story.plan, steps=(*steps, later))
+    story.add(20 * NS, StepStarted("8"))
+    story.add(21 * NS, StepEnded("8", Effect.HAPPENED))
+    assert find(story, "WRT orders") == find(validated(), "WRT orders")
+    assert find(story, "MTPD orders") == find(validated(), "MTPD orders")
+
+
 def test_validation_dwell_and_failing_back_are_timed_on_their_own():
     story = validated()
     recovered = number(find(story, "RTA"), "recovered_max_ns")
