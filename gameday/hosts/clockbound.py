@@ -13,7 +13,8 @@ import subprocess
 import time
 
 from gameday.history.events import ClockRead
-from gameday.hosts.clock import boot_id, boot_ns
+from gameday.hosts.clock import boot_ns
+from gameday.procfs import boot_id
 
 _TIMEOUT_S = 2.0
 

@@ -8,10 +8,10 @@ import random
 
 import pytest
 
-from gameday.canonical import from_json
+from gameday.canonical import canonical, from_json, to_json
 from gameday.errors import RecordError
 from gameday.history.codec import encode_item
-from gameday.history.events import LedgerEntry, LoadBucket, Sample
+from gameday.history.events import LedgerEntry, LoadBucket, Reading, Sample
 from gameday.history.fastread import CHUNK_BYTES, read_items
 from tests.simulated import simulate
 
@@ -74,3 +74,10 @@ def test_lines_across_pieces_of_the_file_are_whole():
     assert len(data) > 2 * CHUNK_BYTES
     assert quickly(Sample, data) == [slowly(Sample, line)] * 4
     assert [n for n, _ in read_items(Sample, io.BytesIO(data), len(line) * 2)] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["", "a b", 'a"b', "a\\b", "é", "a\nb", "\x7f", "x" * 300])
+def test_a_sample_is_written_as_canonical_json_whatever_its_texts(text):
+    item = Sample(text, 0, 2**53 - 1, Reading.UNREADABLE, text)
+    assert encode_item(item) == canonical(to_json(item)) + b"\n"
+    assert quickly(Sample, encode_item(item)) == [item]

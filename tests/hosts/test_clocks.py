@@ -10,10 +10,11 @@ import pytest
 
 from gameday.history.events import ClockRead, RunStarted
 from gameday.history.record import Record, Trace
-from gameday.hosts.clock import RunClock, boot_id, boot_ns, utc_text, wall_ns
+from gameday.hosts.clock import RunClock, boot_ns, utc_text, wall_ns
 from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import new_inbox
 from gameday.plan.model import NS
+from gameday.procfs import boot_id
 from gameday.runner.recover import _origin
 
 
