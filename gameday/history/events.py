@@ -5,8 +5,7 @@ written down (and fsynced) before they are carried out, so that after any crash 
 have been done. Events of the second group are *reports* of what the world answered. `at_ns` is not
 part of an event but of its record: nanoseconds of CLOCK_BOOTTIME since the run began.
 
-Samples, load buckets and ledger entries are far more numerous; they go to segment files, and only
-the digests of their slices (`SegmentSealed`) stand in the chain. Their shapes are below too.
+Samples, load buckets and ledger entries go to segment files, whose digests enter the chain; see below.
 """
 
 from __future__ import annotations
@@ -154,11 +153,12 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class ClockRead:
-    """What is known of the wall clock. `bound_ns` None: unsynchronised or unknown."""
+    """What is known of the wall clock of `boot_id`. `bound_ns` None: unsynchronised or unknown."""
 
     source: str
     bound_ns: int | None
     wall_minus_boot_ns: str
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

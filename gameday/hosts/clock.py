@@ -25,6 +25,15 @@ def utc_text() -> str:
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest_ns:09d}Z"
 
 
+def wall_ns(utc: str) -> int:
+    """Return what `utc_text` wrote, as nanoseconds since 1970; 0 when it is no such text."""
+    try:
+        seconds = datetime.fromisoformat(f"{utc[:19]}+00:00").timestamp()
+        return int(seconds) * 1_000_000_000 + int(utc[20:29])
+    except ValueError:
+        return 0
+
+
 class RunClock:
     """Time since `origin_boot_ns`, the instant a run began."""
 

@@ -23,6 +23,7 @@ from gameday.history.events import (
     HostStarted,
     Noted,
     Outcome,
+    Phase,
     Report,
     RunEnded,
     RunStarted,
@@ -30,6 +31,7 @@ from gameday.history.events import (
 from gameday.history.store import HistoryWriter
 from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
+from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox, new_inbox
 from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
@@ -126,6 +128,8 @@ class _Drill:
         session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator, login_name())
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
+        self.clocks = ClockWatch(self.clock, self.inbox)
+        self.phase_seen: Phase | None = None
         self.halts_asked = 0
         self.halt_file_seen = False
         self.guard: Guard | None = None
@@ -215,6 +219,8 @@ class _Drill:
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
         self._listen(stack)
+        self.clocks.start()
+        stack.callback(self.clocks.stop)
         probes.start()
         if ledger is not None:
             ledger.start()
@@ -345,6 +351,9 @@ class _Drill:
         assert self.guard is not None
         assert self.loop is not None
         self.desk.state = self.loop.state
+        if self.loop.state.phase is not self.phase_seen:
+            self.phase_seen = self.loop.state.phase
+            self.clocks.ask()  # Each phase has the wall clock's bound.
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 
 from gameday.errors import Refused
 from gameday.history.events import HostStarted, RunEnded, RunStarted, TargetsResolved
 from gameday.history.read import read_records
 from gameday.history.record import Trace
-from gameday.hosts.clock import RunClock
+from gameday.hosts.clock import RunClock, wall_ns
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
 from gameday.plan.bind import bind
@@ -103,8 +104,9 @@ def _check_gone(trace: Trace, started: RunStarted, runner_is_gone: str | None) -
 
 
 def _origin(started: RunStarted, trace: Trace) -> int:
-    """Go on with the run's clock; after a restart of the machine, after its last record."""
+    """Go on with the run's clock; after a restart of the machine, as long after as the wall clocks say."""
     if started.boot_id == boot_id():
         return int(started.origin_boot_ns)
-    last_ns = max(record.at_ns for record in trace.records)
-    return RunClock().origin_boot_ns - last_ns
+    last = max(trace.records, key=lambda record: record.at_ns)
+    since_ns = max(time.time_ns() - wall_ns(last.utc), 0)
+    return RunClock().origin_boot_ns - last.at_ns - since_ns

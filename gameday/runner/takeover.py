@@ -20,6 +20,7 @@ from gameday.history.read import read_records
 from gameday.history.record import Trace
 from gameday.history.store import HistoryWriter
 from gameday.hosts.clock import RunClock, utc_text
+from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import kill_session
 from gameday.plan.model import Plan
@@ -96,8 +97,11 @@ def _go_on(rescue: Rescue, history: HistoryWriter, by: str, reason: str) -> Stat
         history.record(rescue.clock.now_ns(), utc_text(), by, host.started(), sync=False, safe=True)
     loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=show)
     loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
+    watch = ClockWatch(rescue.clock, rescue.inbox)
+    watch.start()
     with _listening(rescue, desk):
         state = loop.run()
+    watch.stop()
     now_ns = rescue.clock.now_ns()
     history.seal(now_ns, utc_text())
     ended = RunEnded(Outcome.CRASHED, state.stuck, state.failed_over)
