@@ -6,11 +6,9 @@ import os
 import platform
 import queue
 import signal
-import sys
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
@@ -51,8 +49,8 @@ from gameday.runner.guard import Guard
 from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
+from gameday.runner.software import software
 
-_SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
 NO_RECORD = "Free some space or mend the disk. Without a record nothing is injected."
@@ -176,7 +174,7 @@ class _Drill:
                 origin_boot_ns=str(self.clock.origin_boot_ns),
                 boot_id=boot_id(),
                 gameday_version=__version__,
-                software=_software(),
+                software=software(),
                 operator=self.operator,
                 machine=platform.node(),
                 login=login_name(),
@@ -391,13 +389,3 @@ class _Drill:
 
     def _note(self, event: Report) -> None:
         self.history.record(self.clock.now_ns(), utc_text(), "runner", event, sync=True, safe=False)
-
-
-def _software() -> tuple[tuple[str, str], ...]:
-    found = [("python", sys.version.split()[0])]
-    for name in _SOFTWARE:
-        try:
-            found.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            continue
-    return tuple(found)
