@@ -217,9 +217,7 @@ class _Drill:
         self._preflight(look, probes, len(loads))
         ledger = self._ledger()
         self._listen(stack)
-        self.clocks.start()
-        stack.callback(self.clocks.stop)
-        probes.start()
+        self._watch(stack, probes)
         if ledger is not None:
             ledger.start()
             stack.callback(ledger.stop)
@@ -239,6 +237,11 @@ class _Drill:
             permit=self.ready.against,
         )
         return self.loop
+
+    def _watch(self, stack: ExitStack, probes: ProbeCrew) -> None:
+        self.clocks.start()
+        stack.callback(self.clocks.stop)
+        probes.start()
 
     def _arm_probes(self, stack: ExitStack, hosts: ActionHosts) -> ProbeCrew:
         probes = ProbeCrew(
