@@ -21,7 +21,6 @@ from gameday.history.events import (
     HostStarted,
     Noted,
     Outcome,
-    Phase,
     Report,
     RunEnded,
     RunStarted,
@@ -127,7 +126,6 @@ class _Drill:
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
         self.clocks = ClockWatch(self.clock, self.inbox)
-        self.phase_seen: Phase | None = None
         self.halts_asked = 0
         self.halt_file_seen = False
         self.guard: Guard | None = None
@@ -352,9 +350,7 @@ class _Drill:
         assert self.guard is not None
         assert self.loop is not None
         self.desk.state = self.loop.state
-        if self.loop.state.phase is not self.phase_seen:
-            self.phase_seen = self.loop.state.phase
-            self.clocks.ask()  # Each phase has the wall clock's bound.
+        self.clocks.in_phase(self.loop.state.phase)
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()
