@@ -74,6 +74,8 @@ class Register:
         leaves = read_leaves(self._folder.lines(where, LEAF_MAX), where, self.run, sizes)
         if newest.size != leaves.count or leaves.roots[leaves.count] != newest.root:
             self._line.fail("register/checkpoint: is not over these leaves")
+        if leaves.origin != newest.origin:
+            self._line.fail(f"register/checkpoint: its id is not that of its first leaf, {leaves.origin}")
         self.leaves = leaves
         if self._trust.register is not None:
             today = read_leaves(

@@ -120,6 +120,7 @@ class Leaves:
     started: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     revoked: dict[str, int] = field(default_factory=dict)
+    origin: str = ""
     strange: list[str] = field(default_factory=list)
 
 
@@ -137,6 +138,8 @@ def read_leaves(lines: Iterable[tuple[bytes, bool]], where: str, run: str, sizes
         if not whole or get(leaf, "index", int, at) != tree.size:
             raise Broken(f"{at}: is not leaf {tree.size}")
         _take(leaves, leaf, at, run)
+        if not tree.size:
+            leaves.origin = f"gameday-register/{hashlib.sha256(bytes(1) + raw).hexdigest()[:16]}"
         tree.add(raw)
         if tree.size > LEAVES_MAX:
             raise Broken(f"{where}: has more than {LEAVES_MAX} leaves")

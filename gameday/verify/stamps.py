@@ -86,8 +86,15 @@ def read_token(token: bytes, message: bytes, roots: list[Certificate], where: st
     whole = int(at.timestamp()) * NS + at.microsecond * 1000
     # A time without a fraction was cut off, not rounded.
     return Stamp(
-        whole, off + (0 if at.microsecond else NS), clean(getattr(name, "value", name) or "unnamed", 120)
+        whole, off + (0 if at.microsecond else NS), clean(_named(name), 120)
     )
+
+
+def _named(name: object) -> str:
+    """Return a general name as text; a directory name in the form of RFC 4514."""
+    value = getattr(name, "value", name)
+    spelt = getattr(value, "rfc4514_string", None)
+    return str(spelt() if spelt else value or "an authority without a name")
 
 
 class Clock:
