@@ -25,6 +25,7 @@ BUCKETS_MAX = 2_000_000
 ENTRIES_MAX = 1_500_000
 NAMES_MAX = 4096
 GOOD, BAD, UNREADABLE = 0, 1, 2
+NUMBERS = ("intended", "started", "late", "dropped", "good", "bad", "busy_ppm", "start_ns")
 READINGS = {"good": GOOD, "bad": BAD, "unreadable": UNREADABLE}
 PPM = 1_000_000
 PERCENTILES_PPM = {"p50": 500_000, "p90": 900_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
@@ -111,6 +112,16 @@ class Total:
     bad: int = 0
     busy_ppm: int = 0
 
+    def add(self, bucket: dict[str, int]) -> None:
+        """Add a bucket of the same load."""
+        self.intended += bucket["intended"]
+        self.started += bucket["started"]
+        self.late += bucket["late"]
+        self.dropped += bucket["dropped"]
+        self.good += bucket["good"]
+        self.bad += bucket["bad"]
+        self.busy_ppm = max(self.busy_ppm, bucket["busy_ppm"])
+
 
 class Loads:
     """Load buckets of 100 ms: totals by load, and columns over all of them for windows of time."""
@@ -128,14 +139,8 @@ class Loads:
             data = parse_canonical(line.encode("utf-8"), where)
             if len(self.start) >= BUCKETS_MAX or len(self.totals) > NAMES_MAX:
                 raise Broken(f"{where}: more than {BUCKETS_MAX} buckets or {NAMES_MAX} loads")
-            number = {
-                key: get(data, key, int, where)
-                for key in ("intended", "started", "late", "dropped", "good", "bad", "busy_ppm", "start_ns")
-            }
-            total = self.totals.setdefault(get(data, "load", str, where), Total())
-            for key in ("intended", "started", "late", "dropped", "good", "bad"):
-                setattr(total, key, getattr(total, key) + number[key])
-            total.busy_ppm = max(total.busy_ppm, number["busy_ppm"])
+            number = {key: get(data, key, int, where) for key in NUMBERS}
+            self.totals.setdefault(get(data, "load", str, where), Total()).add(number)
             self.start.append(number["start_ns"])
             self.good.append(number["good"])
             self.valid.append(number["good"] + number["bad"] + number["dropped"])

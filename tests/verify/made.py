@@ -124,7 +124,10 @@ class World:
         self.tsa = Authority(folder / "tsa", "Test TSA")
         self.other_tsa = Authority(folder / "tsa2", "Other TSA")
         self.approver, self.owner, self.reviewer = (Person(folder, n) for n in ("a.bell", "o.cole", "v.dunn"))
-        self.utc0 = datetime.now(UTC) - timedelta(seconds=1)
+        now = datetime.now(UTC)
+        self.given_utc, self.expires_utc = (
+            f"{now + timedelta(hours=h):%Y-%m-%dT%H:%M:%SZ}" for h in (-1, 24)
+        )
         self.trust.mkdir()
         (self.trust / "runner.pub").write_bytes(pem(self.runner))
         (self.trust / "tsa-ca.pem").write_bytes((folder / "tsa" / "ca.pem").read_bytes())
@@ -217,7 +220,7 @@ class Maker:
     def __init__(self, world: World, story=None) -> None:
         self.world, self.key = world, world.runner
         self.story = story or small_story()
-        self.utc0 = world.utc0
+        self.utc0 = datetime.now(UTC) - timedelta(seconds=1)
         self.tsa = world.tsa
         self.plan = canonical(to_json(self.story.plan))
         self.policy = canonical({"policy": "none"})
@@ -248,7 +251,7 @@ class Maker:
         plan = self.story.plan
         statement = {
             "kind": "gameday-approval-v1", "principal": self.world.approver.name, "role": "approver",
-            "given_utc": self.utc(-10**12), "expires_utc": self.utc(10**15),
+            "given_utc": self.world.given_utc, "expires_utc": self.world.expires_utc,
             "subject": {
                 "gate": "start", "plan": plan.source, "plan_sha256": sha256(self.plan),
                 "policy_sha256": sha256(self.policy), "environment": plan.target.environment,
@@ -411,7 +414,7 @@ class Maker:
         raw = line({
             "kind": "gameday-signoff-v1", "run": self.run, "manifest_sha256": sha256(self.sealed),
             "findings_sha256": sha256(self.files["findings.json"]), "role": role, "principal": person.name,
-            "statement": "accepted", "given_utc": self.utc(0),
+            "statement": "accepted", "given_utc": self.world.given_utc,
         })  # fmt: skip
         name = f"signoff-{role}-{person.name}.json"
         return {name: raw, f"{name}.sig": person.sign(raw, "gameday-signoff")}
