@@ -130,6 +130,9 @@ def _rpa(run: Run, objective: dict[str, Any], read: Reading, name: str, rpo_ns: 
     if not before:
         return DataFinding(name, "unknown", None, numbers)
     interval = _interval(acks, max(before), set(read.lost), onset_lo_ns, onset_hi_ns)
+    ledger = get(run.plan, "ledger", dict, PLAN)
+    allowed_ns = 2 * (get(ledger, "every_ns", int, PLAN) + get(ledger, "timeout_ns", int, PLAN))
+    numbers |= {"onset_min_ns": onset_lo_ns, "onset_max_ns": onset_hi_ns, "width_allowed_ns": allowed_ns}
     return DataFinding(name, _judge(run, interval, read, late, fault, rpo_ns), interval, numbers)
 
 

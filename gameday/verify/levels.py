@@ -1,8 +1,7 @@
 """Whether the service levels held over a stretch of time, at no less than the minimum capacity.
 
-A level that was not measured did not hold: at least half of the samples due must have been read.
-Good throughput is compared with that of the baseline; where a window of time cuts a load bucket, the
-time that counts is that of its buckets.
+A level that was not measured did not hold: at least half of the samples (or load buckets) due must be
+there. Good throughput is compared with that of the baseline; the time that counts is that of the buckets.
 """
 
 from __future__ import annotations
@@ -72,7 +71,8 @@ class Levels:
             return True
         rate = self._rate(start_ns, end_ns)
         if rate is None:
-            return False
+            return None
+        # How many arrivals fall into a window is uncertain by one at each end.
         return rate + 2e9 / self._stabilise_ns >= self._baseline * capacity_ppm / PPM
 
     def _met(self, slo: dict[str, Any], start_ns: int, end_ns: int) -> bool | None:
@@ -81,7 +81,7 @@ class Levels:
             return self._probes[slo["probe"]].met(start_ns, end_ns, objective_ppm)
         low, high = bisect_left(self._starts, start_ns), bisect_left(self._starts, end_ns)
         good, valid = self._good[high] - self._good[low], self._valid[high] - self._valid[low]
-        if not valid:
+        if not valid or not self._covered_ns(start_ns, end_ns):
             return None
         if good * PPM < valid * objective_ppm:
             return False
@@ -92,12 +92,16 @@ class Levels:
         return total > 0 and below >= max(1, -(-total * share_ppm // PPM))
 
     def _rate(self, start_ns: int | None, end_ns: int | None) -> float | None:
-        """Return good answers a second; None where there was no load."""
-        if start_ns is None or end_ns is None or not self._starts or end_ns <= start_ns:
+        """Return good answers a second of the buckets there are; None where there are too few."""
+        if start_ns is None or end_ns is None or not (covered_ns := self._covered_ns(start_ns, end_ns)):
             return None
         low, high = bisect_left(self._starts, start_ns), bisect_left(self._starts, end_ns)
-        covered_ns = max((high - low) * BUCKET_NS, end_ns - start_ns - BUCKET_NS, 1)
         return (self._good[high] - self._good[low]) * 1e9 / covered_ns
+
+    def _covered_ns(self, start_ns: int, end_ns: int) -> int:
+        """Return the time of the buckets in a window; 0 where that is less than half of it."""
+        count = bisect_left(self._starts, end_ns) - bisect_left(self._starts, start_ns)
+        return count * BUCKET_NS if 2 * count * BUCKET_NS >= end_ns - start_ns else 0
 
 
 def _sums(column: Sequence[int], order: list[int]) -> list[int]:

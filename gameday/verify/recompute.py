@@ -128,7 +128,7 @@ def _undisturbed(run: Run, objective: dict[str, Any], name: str, unit_ns: int) -
         return Found(name, "unknown")
     bound_ns = max(unit_ns, hidden_ns)
     if any(fault.took_effect is not True for fault in run.faults):
-        return Found(name, "unknown", (0, bound_ns))
+        return Found(name, "unknown")
     verdict = "pass" if bound_ns <= get(objective, "rto_ns", int, PLAN) else "unknown"
     coverage = coverage_ppm(run, get(objective, "measured_by", str, PLAN))
     return Found(

@@ -4,15 +4,14 @@
     recovered in [sent of the last bad;  end of the first good of the run that then held]
     RTA       in [recovered.min - onset.max, recovered.max - onset.min]
 
-The last good before goes back beyond a stretch in which an outage longer than period and timeout could
-hide. Held: so many goods in a row, the levels over the stabilisation window, minimum capacity. As many
-bads in a row afterwards are a relapse. No disruption seen: RTA is at most the longest stretch in which
-one could hide.
+The last good before goes back beyond a stretch in which an outage longer than one and a half periods and
+a timeout could hide. Held: so many goods in a row, the levels over the stabilisation window, minimum
+capacity. As many bads in a row afterwards are a relapse. No disruption seen: RTA is at most the longest
+stretch in which one could hide.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +53,9 @@ def outage_of(run: Run, objective: dict[str, Any]) -> Outage | None:
     first_ns, until_ns = run.faults[0].at_ns, run.failback_ns
     name = get(objective, "measured_by", str, PLAN)
     sent, ended, reading = run.history.samples.of(name).by_sending()
-    inside = bisect_left(sent, until_ns)
-    read = [n for n in range(inside) if reading[n] != UNREADABLE]
+    # What was in flight when failing back began may have been answered after that.
+    window = [n for n in range(len(sent)) if ended[n] <= until_ns]
+    read = [n for n in window if reading[n] != UNREADABLE]
     sent_, ended_ = [sent[n] for n in read], [ended[n] for n in read]
     bad_ = [reading[n] == BAD for n in read]
     start = next((n for n, bad in enumerate(bad_) if bad and ended_[n] >= first_ns), None)
@@ -70,7 +70,8 @@ def outage_of(run: Run, objective: dict[str, Any]) -> Outage | None:
         for s, e, bad in zip(sent_[:start], ended_[:start], bad_, strict=False)
         if not bad and e <= sent_[start]
     ]
-    up_ns = _last_up_ns(goods, first_ns, sum(run.probe(name)))
+    every_ns, timeout_ns = run.probe(name)
+    up_ns = _last_up_ns(goods, first_ns, every_ns * 3 // 2 + timeout_ns)
     lost_by_ns = min(
         e
         for s, e, bad in zip(sent_[start:], ended_[start:], bad_[start:], strict=True)
@@ -79,9 +80,7 @@ def outage_of(run: Run, objective: dict[str, Any]) -> Outage | None:
     found = _back(run, objective, (sent_[start:], ended_[start:], bad_[start:]), lost_by_ns, until_ns)
     found.fault, found.onset = fault, (max(up_ns, first_ns), lost_by_ns)
     to_ns = found.back[1] if found.back else ended_[-1]
-    found.unreadable = sum(
-        reading[n] == UNREADABLE and found.onset[0] <= sent[n] <= to_ns for n in range(inside)
-    )
+    found.unreadable = sum(reading[n] == UNREADABLE and found.onset[0] <= sent[n] <= to_ns for n in window)
     return found
 
 
@@ -152,7 +151,7 @@ def unseen_ns(run: Run, objective: dict[str, Any]) -> int | None:
     longest: int | None = None
     since = first_ns
     for s, e, r in zip(sent, ended, reading, strict=True):
-        if r != GOOD or s >= until_ns:
+        if r != GOOD or e > until_ns:
             continue
         if s >= first_ns:
             longest = max(longest or 0, e - since)

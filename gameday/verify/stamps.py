@@ -85,9 +85,7 @@ def read_token(token: bytes, message: bytes, roots: list[Certificate], where: st
         )
     whole = int(at.timestamp()) * NS + at.microsecond * 1000
     # A time without a fraction was cut off, not rounded.
-    return Stamp(
-        whole, off + (0 if at.microsecond else NS), clean(_named(name), 120)
-    )
+    return Stamp(whole, off + (0 if at.microsecond else NS), clean(_named(name), 120))
 
 
 def _named(name: object) -> str:

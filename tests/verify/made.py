@@ -67,7 +67,9 @@ class Authority:
         run = lambda *words: subprocess.run(  # noqa: E731
             ["openssl", *words], cwd=folder, check=True, capture_output=True
         )
-        (folder / "ext").write_text("extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n")
+        (folder / "ext").write_text(
+            "extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n"
+        )
         run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
             "-keyout", "ca.key", "-out", "ca.pem", "-subj", f"/CN={name} root",
             "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
@@ -168,7 +170,9 @@ def root(leaves: list[bytes]) -> bytes:
 
 
 def indexed(leaves: list[dict]) -> list[bytes]:
-    return [canonical({"at_utc": "2026-01-01T00:00:00Z", **leaf, "index": n}) for n, leaf in enumerate(leaves)]
+    return [
+        canonical({"at_utc": "2026-01-01T00:00:00Z", **leaf, "index": n}) for n, leaf in enumerate(leaves)
+    ]
 
 
 def origin(leaves: list[bytes]) -> str:
@@ -187,7 +191,14 @@ def note(key: Ed25519PrivateKey, leaves: list[dict]) -> bytes:
 def earlier() -> list[dict]:
     """A register with one drill of last year, at whose end the auditor kept the checkpoint."""
     return [
-        {"kind": "started", "run": "old", "plan_sha256": "1" * 64, "plan": "p", "service": "s", "drill_kind": "dr"},
+        {
+            "kind": "started",
+            "run": "old",
+            "plan_sha256": "1" * 64,
+            "plan": "p",
+            "service": "s",
+            "drill_kind": "dr",
+        },
         {"kind": "finished", "run": "old", "head": "2" * 64, "events": 9, "verdict": "pass"},
     ]
 
@@ -275,16 +286,26 @@ class Maker:
 
     def trace(self) -> Trace:
         ordered = sorted(self.story.records, key=lambda pair: pair[0])
-        records = tuple(Record(n, at, self.utc(at), "runner", e) for n, (at, e) in enumerate(ordered, start=1))
+        records = tuple(
+            Record(n, at, self.utc(at), "runner", e) for n, (at, e) in enumerate(ordered, start=1)
+        )
         return Trace(records, tuple(self.story.samples), tuple(self.story.load), tuple(self.story.ledger))
 
     def segments(self) -> dict[str, list[bytes]]:
         """Every stream in three slices."""
         found = {}
-        for name, items in (("samples", self.story.samples), ("load", self.story.load), ("ledger", self.story.ledger)):
+        for name, items in (
+            ("samples", self.story.samples),
+            ("load", self.story.load),
+            ("ledger", self.story.ledger),
+        ):
             lines = [line(to_json(item)) for item in items]
             third = len(lines) // 3
-            found[name] = [b"".join(lines[:third]), b"".join(lines[third : 2 * third]), b"".join(lines[2 * third :])]
+            found[name] = [
+                b"".join(lines[:third]),
+                b"".join(lines[third : 2 * third]),
+                b"".join(lines[2 * third :]),
+            ]
         return found
 
     def events(self) -> list[tuple[int, str, dict]]:
@@ -311,7 +332,10 @@ class Maker:
         self.slices = self.segments()
         self.ends = dict.fromkeys(self.slices, 0)
         started = next(data for _, kind, data in self.events() if kind == "RunStarted")
-        parts = ("gameday-history-v2", *(started[k] for k in ("plan_sha256", "register_sha256", "start_token_sha256")))
+        parts = (
+            "gameday-history-v2",
+            *(started[k] for k in ("plan_sha256", "register_sha256", "start_token_sha256")),
+        )
         self.prev = sha256("\0".join(parts).encode())
         for at_ns, kind, data in self.events():
             if kind == "stamp":
@@ -394,9 +418,17 @@ class Maker:
         }  # fmt: skip
 
     def attest(self) -> dict[str, bytes]:
-        passed = {"result": "PASSED", "configuration": [], "passedTests": [], "warnedTests": [], "failedTests": []}
+        passed = {
+            "result": "PASSED",
+            "configuration": [],
+            "passedTests": [],
+            "warnedTests": [],
+            "failedTests": [],
+        }
         found = {
-            "attest/run.dsse.json": envelope(self.key, "urn:gameday:drill-evidence:v1", self.predicate(), self.sealed),
+            "attest/run.dsse.json": envelope(
+                self.key, "urn:gameday:drill-evidence:v1", self.predicate(), self.sealed
+            ),
             "attest/test-result.dsse.json": envelope(
                 self.key, "https://in-toto.io/attestation/test-result/v0.1", passed, self.sealed
             ),
@@ -408,7 +440,12 @@ class Maker:
 
     def sealed_leaf(self, attested: dict[str, bytes]) -> dict:
         rows = [{"path": path, "sha256": sha256(data)} for path, data in sorted(attested.items())]
-        return {"kind": "sealed", "run": self.run, "manifest_sha256": sha256(self.sealed), "attestations": rows}
+        return {
+            "kind": "sealed",
+            "run": self.run,
+            "manifest_sha256": sha256(self.sealed),
+            "attestations": rows,
+        }
 
     def sign_off(self, person: Person, role: str) -> dict[str, bytes]:
         raw = line({

@@ -93,7 +93,8 @@ def test_a_truncated_tail_with_a_new_manifest(whole, trust, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["attest/test-result.dsse.json", "attest/run.dsse.json", "attest/manifest.tsr", "attest/runner.pub"]
+    "path",
+    ["attest/test-result.dsse.json", "attest/run.dsse.json", "attest/manifest.tsr", "attest/runner.pub"],
 )
 def test_a_stripped_attestation(bundle, trust, path):
     (bundle / path).unlink()
@@ -140,7 +141,9 @@ class Rewritten(Maker):
     def __init__(self, world):
         story = small_story()
         story.samples = [
-            replace(s, reading=Reading.GOOD, detail="") if s.probe == "place-order" and s.sent_ns > 9 * 10**9 else s
+            replace(s, reading=Reading.GOOD, detail="")
+            if s.probe == "place-order" and s.sent_ns > 9 * 10**9
+            else s
             for s in story.samples
         ]
         super().__init__(world, story)
@@ -229,12 +232,16 @@ def test_the_register_is_rolled_back_or_an_old_bundle_is_replayed(world, whole, 
     leaves = [*whole.leaves, *with_failed_run()]
     (world.trust / "newer").write_bytes(note(world.runner, leaves))
     bundle = whole.write(tmp_path / "b")
-    assert "rolled back" in only(verify(bundle, read_trust(world.write_trust("n.yaml", checkpoint="newer"))), "completeness")
+    assert "rolled back" in only(
+        verify(bundle, read_trust(world.write_trust("n.yaml", checkpoint="newer"))), "completeness"
+    )
     (world.trust / "today.jsonl").write_bytes(b"".join(raw + b"\n" for raw in indexed(leaves)))
     today = read_trust(world.write_trust("t.yaml", checkpoint="newer", register="today.jsonl", signoffs=""))
     report = verify(bundle, today)
     assert "holds 0 addenda" in only(report, "completeness")
-    (world.trust / "other.jsonl").write_bytes(b"".join(raw + b"\n" for raw in indexed(leaves[:2] + leaves[4:])))
+    (world.trust / "other.jsonl").write_bytes(
+        b"".join(raw + b"\n" for raw in indexed(leaves[:2] + leaves[4:]))
+    )
     other = read_trust(world.write_trust("o.yaml", checkpoint="", register="other.jsonl"))
     caught(verify(bundle, other), "completeness")
 
@@ -404,7 +411,8 @@ def test_the_checkpoint_alone_is_signed_by_another_key(world, whole, trust, tmp_
 
 
 @pytest.mark.parametrize(
-    "case", ["operator", "author", "after", "unverified", "another plan", "expired", "not listed", "other namespace"]
+    "case",
+    ["operator", "author", "after", "unverified", "another plan", "expired", "not listed", "other namespace"],
 )
 def test_an_approval_that_does_not_count(world, trust, tmp_path, case):
     made = Maker(world)
@@ -473,4 +481,3 @@ def test_a_sign_off_of_another_bundle(world, whole, trust, tmp_path):
 
     report = judged(Borrowed(world).make(), tmp_path / "b", trust)
     assert "nobody you list signed off" in only(report, "authenticity")
-
