@@ -22,7 +22,8 @@ from .lines import Broken, clean
 BLOCK = 1 << 20
 ENTRIES_MAX = 50_000
 DEPTH_MAX = 8
-TOTAL_MAX = 64 << 30
+FILE_MAX = 4 << 30
+TOTAL_MAX = 16 << 30
 SMALL_MAX = 8 << 20
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -96,6 +97,8 @@ class Folder:
                             strange.append(f"{path}: is neither a file nor a folder")
             finally:
                 os.close(fd)
+        if sum(found.values()) > TOTAL_MAX:
+            raise Broken(f"the folder holds more than {TOTAL_MAX} bytes")
         return found, strange
 
     def _folder(self, path: str) -> int:
@@ -220,8 +223,8 @@ class Stream:
             Broken: It is larger than anything the verifier reads.
         """
         while block := self.read(BLOCK):
-            if self.at > TOTAL_MAX:
-                raise Broken(f"{self.path}: is larger than {TOTAL_MAX} bytes")
+            if self.at > FILE_MAX:
+                raise Broken(f"{self.path}: is larger than {FILE_MAX} bytes")
             yield block
 
     def close(self) -> None:
