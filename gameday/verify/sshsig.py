@@ -214,7 +214,9 @@ def refusal(signers: list[Signer], key: bytes, principal: str, namespace: str, a
     spaced = [s for s in named if s.namespaces is None or matches(namespace, s.namespaces)]
     if not spaced:
         return f"the key of {principal} may not sign in the namespace {namespace}"
-    if not any((s.after_ns or 0) <= at_ns and (s.before_ns is None or at_ns < s.before_ns) for s in spaced):
+    if not any(
+        (s.after_ns or 0) <= at_ns and (s.before_ns is None or at_ns < s.before_ns + 10**9) for s in spaced
+    ):
         return f"the key of {principal} was not valid then"
     return ""
 

@@ -312,7 +312,7 @@ def vandalise(dice, folder):
             path.write_bytes(dice.randbytes(dice.randrange(2000)))
         case 1:
             data = path.read_bytes()
-            path.write_bytes(data[: dice.randrange(len(data) + 1)])
+            path.write_bytes(data[: dice.randrange(len(data))] if data else b"x")
         case 2:
             path.unlink()
             path.symlink_to(
@@ -331,8 +331,8 @@ def vandalise(dice, folder):
             path.unlink()
             path.mkdir()
         case _:
-            other = dice.choice(files)
-            path.write_bytes(other.read_bytes())
+            others = [data for data in (other.read_bytes() for other in files) if data != path.read_bytes()]
+            path.write_bytes(dice.choice(others))
 
 
 def fuzz(world, whole, trust, folder, seeds):
