@@ -1,8 +1,10 @@
 """Line 5: the findings computed anew from plan, chain and segments, and held against findings.json.
 
 Compared are the outcome, the intervals of RTA and RPA, the ledger's counts, what is left, and the
-verdict of every finding and of the whole. The statement that the runner signed must say the same. A
-finding that is not computed here makes the line unknown; it can never make the verdict better.
+verdict of every finding and of the whole. The statement that the runner signed must say the same. Times
+for which the plan sets no limit (TTD, WRT, …) stand as stated: they are never judged. Any other finding
+that is not computed here makes the line unknown; it can never make the verdict better. Findings made by
+other rules than these (`checker_version`) are compared too, but where they differ the line is unknown.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .chain import History
+from .clocks import bound_ns, check_clock, widened
 from .data import check_data
 from .lines import Broken, Line
 from .others import after, before, effects, halt, left, loads
 from .recovery import Interval, coverage_ppm, judge, outage_of, recovered_by, segments, unseen_ns
 from .run import PLAN, Run
-from .strictjson import get, rows
+from .strictjson import get, maybe, rows
 
+RULES = "2"  # The checker_version whose rules are written down here.
+AS_STATED = ("TTD ", "TTA ", "TTM ", "WRT ", "dwell ", "fail-back ", "minimum capacity ")
 ORDER = ("fail", "unknown", "not_tested", "pass")
 AUDITOR = {
     "pass": "DEMONSTRATED", "fail": "NOT DEMONSTRATED", "unknown": "INCONCLUSIVE", "not_tested": "NOT TESTED",
@@ -78,10 +83,12 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
         objectives.append((service, "rta", get(objective, "rto_ns", int, PLAN), rta.interval, rta.verdict))
         data = check_data(run, objective)
         findings += [Found(d.name, d.verdict, d.interval, d.numbers) for d in data]
+        findings += _tolerable(run, objective, f"MTPD {service}")
         if data:
             objectives.append((service, "rpa", objective["rpo_ns"], data[0].interval, data[0].verdict))
     residual, steps = left(run)
-    findings += [_plain(other) for other in (*effects(run), *loads(run), after(run), residual, *halt(run))]
+    rest = (*effects(run), *loads(run), after(run), residual, *halt(run), *check_clock(run))
+    findings += [_plain(other) for other in rest]
     end = run.end.data if run.end else {}
     return Result(
         findings=findings,
@@ -110,14 +117,45 @@ def _rta(run: Run, objective: dict[str, Any], name: str) -> Found:
     if found.onset is None:
         return _undisturbed(run, objective, name, every_ns + timeout_ns)
     by = recovered_by(run, found)
+    plain = found.interval
+    assert plain is not None
+    bound = bound_ns(run, found.onset[0], found.back[1] if found.back else found.down_until_ns)
+    interval = widened(plain, bound or 0)
+    verdict = "unknown" if bound is None else judge(run, objective, found, interval, by)
     numbers = {
         "onset_min_ns": found.onset[0], "onset_max_ns": found.onset[1],
         "recovered_min_ns": found.back[0] if found.back else None,
         "recovered_max_ns": found.back[1] if found.back else None,
-        "width_allowed_ns": 2 * (every_ns + timeout_ns), "unreadable_samples": found.unreadable,
+        "width_allowed_ns": 2 * (every_ns + timeout_ns + (bound or 0)), "clock_bound_ns": bound,
+        "unreadable_samples": found.unreadable,
         "recovered_by": by, "coverage_ppm": coverage_ppm(run, probe), **segments(run, found),
     }  # fmt: skip
-    return Found(name, judge(run, objective, found, by), found.interval, numbers)
+    return Found(name, verdict, interval, numbers)
+
+
+def _tolerable(run: Run, objective: dict[str, Any], name: str) -> list[Found]:
+    """Judge the whole disruption, with the steps that validate after it, by its maximum tolerable period."""
+    mtpd_ns, found = maybe(objective, "mtpd_ns", int, PLAN), outage_of(run, objective)
+    if mtpd_ns is None or found is None:
+        return []
+    if found.onset is None:
+        return [Found(name, "pass")]
+    interval = found.interval
+    assert interval is not None
+    if found.back is not None:
+        low_ns, high_ns = found.back
+        checks = [step["id"] for step in run.steps if step.get("segment") == "validate"]
+        if checks and all(step in run.started and step in run.ended for step in checks):
+            done_ns = max(run.ended[step].at_ns for step in checks)
+            low_ns, high_ns = (done_ns, max(done_ns, high_ns)) if done_ns > low_ns else (low_ns, high_ns)
+        bound = bound_ns(run, found.onset[0], high_ns)
+        if bound is None:
+            return [Found(name, "unknown")]
+        plain = max(low_ns - found.onset[1], 0), max(high_ns - found.onset[0], 0)
+        interval = widened(plain, bound)
+    verdict = "fail" if interval[0] > mtpd_ns else "unknown"
+    verdict = "pass" if interval[1] is not None and interval[1] <= mtpd_ns else verdict
+    return [Found(name, verdict, interval)]
 
 
 def _undisturbed(run: Run, objective: dict[str, Any], name: str, unit_ns: int) -> Found:
@@ -155,6 +193,9 @@ def differences(result: Result, stated: Any) -> tuple[list[str], list[str]]:
     listed = rows(stated, "findings", where)
     names = {found.name for found in result.findings}
     foreign = [get(row, "name", str, where) for row in listed if row.get("name") not in names]
+    measured = [
+        row["name"] for row in listed if row["name"].startswith(AS_STATED) and row.get("verdict") == "pass"
+    ]
     verdict = merge(
         [result.verdict, *(get(row, "verdict", str, where) for row in listed if row["name"] in foreign)]
     )
@@ -176,7 +217,7 @@ def differences(result: Result, stated: Any) -> tuple[list[str], list[str]]:
     else:
         for row, found in zip(mine, result.findings, strict=True):
             wrong += _difference(row, found)
-    return wrong, foreign
+    return wrong, [name for name in foreign if name not in measured]
 
 
 def _difference(row: dict[str, Any], found: Found) -> list[str]:

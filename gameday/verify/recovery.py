@@ -192,11 +192,9 @@ def recovered_by(run: Run, found: Outage) -> str:
     return "system"
 
 
-def judge(run: Run, objective: dict[str, Any], found: Outage, by: str) -> str:
-    """Return the verdict on a disruption that was seen."""
-    interval, rto_ns = found.interval, get(objective, "rto_ns", int, PLAN)
-    assert interval is not None
-    low_ns, high_ns = interval
+def judge(run: Run, objective: dict[str, Any], found: Outage, interval: Interval, by: str) -> str:
+    """Return the verdict on a disruption that was seen, `interval` being its RTA with the clocks' bounds."""
+    rto_ns, (low_ns, high_ns) = get(objective, "rto_ns", int, PLAN), interval
     cut_short = run.is_interrupted or run.outcome == "crashed"
     if high_ns is None:
         if low_ns > rto_ns:
