@@ -81,6 +81,8 @@ def story_of(samples: int):
 class Large(Maker):
     """A slice of each stream a second, as the runner seals them."""
 
+    with_tokens = by_ssh_keygen = True
+
     def segments(self):
         found = {}
         seconds = max(record.at_ns for record in self.trace().records) // NS

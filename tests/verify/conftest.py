@@ -17,7 +17,9 @@ def trust(world):
 @pytest.fixture(scope="session")
 def whole(world):
     """The bundle as it should be. Read only."""
-    return Maker(world).make()
+    maker = Maker(world)
+    maker.with_tokens = maker.by_ssh_keygen = True
+    return maker.make()
 
 
 @pytest.fixture

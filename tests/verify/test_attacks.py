@@ -158,6 +158,8 @@ def test_rewrite_and_reseal_against_the_checkpoint_that_was_kept(world, whole, t
 
 def test_rewrite_and_reseal_with_the_old_tokens(world, whole, trust, tmp_path):
     class Old(Rewritten):
+        with_tokens = True
+
         def stamp(self, at_ns):
             super().stamp(at_ns)
             theirs = [path for path in whole.files if path.startswith("time/head-") and path.endswith(".tsr")]
@@ -257,6 +259,7 @@ def test_two_views_of_the_register(world, whole, tmp_path):
 def test_a_run_dated_back_or_forward(world, trust, tmp_path, days, why):
     made = Maker(world)
     made.utc0 += timedelta(days=days)
+    made.with_tokens = True
     made.approve = lambda: {}
     report = judged(made.make(), tmp_path / "b", trust)
     assert why in caught(report, "time")
@@ -264,6 +267,8 @@ def test_a_run_dated_back_or_forward(world, trust, tmp_path, days, why):
 
 def test_a_clock_moved_in_the_middle(world, trust, tmp_path):
     class Moved(Maker):
+        with_tokens = True
+
         def utc(self, at_ns):
             whole_s = 3600 * 10**10 if 10 * 10**9 < at_ns < 10**12 else 0
             return super().utc(at_ns + whole_s)
@@ -289,7 +294,6 @@ def test_a_run_prepared_beforehand(world, trust, tmp_path):
 
 def test_a_run_without_tokens_is_never_a_pass(world, trust, tmp_path):
     made = Maker(world)
-    made.with_tokens = False
     report = judged(made.make(), tmp_path / "b", trust)
     assert "internal only" in only(report, "time", "unknown")
     assert report.exit_code == 4
@@ -297,7 +301,7 @@ def test_a_run_without_tokens_is_never_a_pass(world, trust, tmp_path):
 
 def test_tokens_by_an_authority_the_auditor_does_not_trust(world, trust, tmp_path):
     made = Maker(world)
-    made.tsa = world.other_tsa
+    made.tsa, made.with_tokens = world.other_tsa, True
     assert "does not hold" in only(judged(made.make(), tmp_path / "b", trust), "time")
 
 
@@ -321,6 +325,8 @@ def test_the_objective_is_moved_in_the_plan_alone(world, trust, tmp_path):
 
 def test_the_objective_is_moved_and_the_chain_made_anew(world, trust, tmp_path):
     class Later(Eased):
+        with_tokens = True
+
         def history(self):
             self.ease()
             super().history()
@@ -334,6 +340,8 @@ def test_a_run_is_given_another_name(world, trust, tmp_path):
     """An old run as the new one that is due: its start was stamped and entered under its own name."""
 
     class Renamed(Maker):
+        with_tokens = True
+
         def history(self):
             self.run = "20261231T000000Z-ffffff"
             super().history()
@@ -343,19 +351,24 @@ def test_a_run_is_given_another_name(world, trust, tmp_path):
     assert "does not hold the start" in caught(report, "completeness")
 
 
+def slow(*values, **more):
+    """A twin of a case that is tried in every run of the suite."""
+    return pytest.param(*values, marks=pytest.mark.slow, **more)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda d: d["rta_s"].update(max=0.5),
-        lambda d: d["rpa_s"].update(max=0.0),
+        slow(lambda d: d["rpa_s"].update(max=0.0)),
         lambda d: d["ledger"].update(lost=0, acked=9999),
         lambda d: d.update(verdict="unknown", auditor="INCONCLUSIVE"),
-        lambda d: d.update(stuck=["1-dies"]),
-        lambda d: d.update(not_tested=["x"]),
-        lambda d: d["findings"].pop(0),
+        slow(lambda d: d.update(stuck=["1-dies"])),
+        slow(lambda d: d.update(not_tested=["x"])),
+        slow(lambda d: d["findings"].pop(0)),
         lambda d: d["findings"][1]["numbers"].update(onset_min_ns=1),
-        lambda d: d["findings"][1].update(verdict="unknown"),
-        lambda d: d["findings"][1]["interval_s"].update(min=0),
+        slow(lambda d: d["findings"][1].update(verdict="unknown")),
+        slow(lambda d: d["findings"][1]["interval_s"].update(min=0)),
     ],
     ids="rta rpa ledger verdict stuck not_tested dropped number finding interval".split(),
 )
@@ -412,7 +425,16 @@ def test_the_checkpoint_alone_is_signed_by_another_key(world, whole, trust, tmp_
 
 @pytest.mark.parametrize(
     "case",
-    ["operator", "author", "after", "unverified", "another plan", "expired", "not listed", "other namespace"],
+    [
+        "operator",
+        slow("author"),
+        slow("after"),
+        slow("unverified"),
+        "another plan",
+        slow("expired"),
+        "not listed",
+        slow("other namespace"),
+    ],  # fmt: skip
 )
 def test_an_approval_that_does_not_count(world, trust, tmp_path, case):
     made = Maker(world)
@@ -439,11 +461,11 @@ def broken_approval(world, case):
                 self.world.expires_utc = self.world.given_utc
             who, self.world.approver = self.world.approver, self.signer()
             space = "file" if case == "other namespace" else "gameday-approval"
-            sign, self.world.approver.sign = self.world.approver.sign, lambda raw, _: sign(raw, space)
+            self.sign = lambda person, raw, _: person.quickly_sign(raw, space)
             try:
                 found = super().approve()
             finally:
-                self.world.approver.sign = sign
+                del self.sign
                 self.plan, self.world.expires_utc, self.world.approver = plan, expires, who
             return found | ({"verified": False} if case == "unverified" else {})
 
@@ -451,7 +473,7 @@ def broken_approval(world, case):
             if case != "not listed":
                 return self.world.approver
             other = self.world.owner
-            return type("Other", (), {"name": self.world.approver.name, "sign": other.sign})()
+            return type("Other", (), {"name": self.world.approver.name, "quickly_sign": other.quickly_sign})()
 
         def events(self):
             found = super().events()

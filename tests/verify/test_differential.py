@@ -35,7 +35,7 @@ from gameday.verify.strictjson import parse_canonical
 from tests.evidence import synthetic
 from tests.simulated import simulate
 
-FAST, SLOW = 60, 10_000
+FAST, SLOW = 12, 10_000
 
 
 def history_of(plan: dict, trace) -> History:
