@@ -15,7 +15,9 @@ It believes nobody but the keys, roots and checkpoint that the auditor brings. R
     stamps       RFC 3161 tokens and their order (line 3)
     register     the Merkle log of all drills (RFC 6962) and its signed notes (line 4)
     complete     what the register and the folder must hold (line 4)
-    levels, run, recovery, data, others, clocks, recompute   the findings, from the raw records alone (line 5)
+    levels, run, recovery, data, stores, others, clocks
+                 what the raw records say, computed anew (line 5)
+    recompute    all findings, and where the stated ones differ (line 5)
     verify       all of it in order
 """
 

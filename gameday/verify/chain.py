@@ -18,7 +18,7 @@ from typing import Any
 
 from .folder import BLOCK, Folder, Stream
 from .lines import Broken, Line
-from .segments import Ledger, Level, Loads, Samples
+from .segments import Ledgers, Level, Loads, Samples
 from .strictjson import get, parse_canonical
 
 LINE_MAX = 1 << 20
@@ -53,7 +53,7 @@ class History:
     digests: bytearray = field(default_factory=bytearray)
     samples: Samples = field(default_factory=Samples)
     loads: Loads = field(default_factory=lambda: Loads([]))
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Ledgers = field(default_factory=Ledgers)
     last_ns: int = 0
     last_utc: str = ""
     last_kind: str = ""
@@ -115,7 +115,7 @@ def read_history(folder: Folder, line: Line, levels: list[Level]) -> History:
 class _Slices:
     """One segment file, read slice by slice."""
 
-    def __init__(self, stream: Stream, into: Samples | Loads | Ledger | None, history: History) -> None:
+    def __init__(self, stream: Stream, into: Samples | Loads | Ledgers | None, history: History) -> None:
         self.stream, self._into, self._history = stream, into, history
 
     def take(self, count: int | None) -> str:
@@ -206,7 +206,7 @@ class _Reader:
     def _slices(self, stream: str) -> _Slices:
         if stream not in self.slices:
             history = self._history
-            known: dict[str, Samples | Loads | Ledger] = {
+            known: dict[str, Samples | Loads | Ledgers] = {
                 "samples": history.samples, "load": history.loads, "ledger": history.ledger,
             }  # fmt: skip
             opened = self._folder.open(f"segments/{stream}.jsonl")

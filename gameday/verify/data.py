@@ -17,7 +17,7 @@ from typing import Any
 from .chain import Record
 from .recovery import Interval, outage_of
 from .run import PLAN, Fault, Run
-from .strictjson import get, maybe
+from .strictjson import get, maybe, rows
 
 
 @dataclass(slots=True)
@@ -45,13 +45,21 @@ class DataFinding:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def read_back(run: Run, occasion: str) -> Reading | None:
-    """Hold the ledger against a read-back; None when there was none that succeeded."""
+def ledgers_of(plan: dict[str, Any]) -> list[str]:
+    """Return the names of a plan's ledgers; the only one may have none."""
+    first = maybe(plan, "ledger", dict, PLAN)
+    more = rows(plan, "more_ledgers", PLAN) if plan.get("more_ledgers") else []
+    return [maybe(row, "name", str, PLAN) or "" for row in ([first, *more] if first else [])]
+
+
+def read_back(run: Run, occasion: str, name: str) -> Reading | None:
+    """Hold a ledger against a read-back; None when there was none that succeeded."""
     reads = [r for r in run.history.all("LedgerRead") if r.data.get("occasion") == occasion]
+    reads = [r for r in reads if (maybe(r.data, "ledger", str, "LedgerRead") or "") == name]
     read: Record | None = next((r for r in reads if get(r.data, "ok", bool, "LedgerRead")), None)
     if read is None:
         return None
-    ledger = run.history.ledger
+    ledger = run.history.ledger.of(name)
     found = ledger.present.get(occasion, {})
     mine = {n: write for n, write in ledger.writes.items() if write.sent_ns < read.at_ns}
     marked = {mark: {n for n, w in mine.items() if w.mark == mark} for mark in ("acked", "unknown", "failed")}
@@ -77,8 +85,7 @@ def read_back(run: Run, occasion: str) -> Reading | None:
 
 def check_data(run: Run, objective: dict[str, Any]) -> list[DataFinding]:
     """Return the findings on lost data for one objective."""
-    rpo_ns = maybe(objective, "rpo_ns", int, PLAN)
-    if rpo_ns is None:
+    if maybe(objective, "rpo_ns", int, PLAN) is None:
         return []
     service = get(objective, "service", str, PLAN)
     name = f"RPA {service}"
@@ -86,37 +93,50 @@ def check_data(run: Run, objective: dict[str, Any]) -> list[DataFinding]:
         return [DataFinding(name, "not_tested")]
     if run.plan.get("ledger") is None:
         return [DataFinding(name, "unknown")]
-    first = read_back(run, "after-failover") or read_back(run, "end")
+    asked = maybe(objective, "ledger", str, PLAN) or ""
+    found: list[DataFinding] = []
+    for ledger in ledgers_of(run.plan):
+        if asked in ("", ledger):
+            found += _one_store(run, objective, ledger, f"{service} ({ledger})" if ledger else service)
+    return found
+
+
+def _one_store(run: Run, objective: dict[str, Any], ledger: str, what: str) -> list[DataFinding]:
+    first = read_back(run, "after-failover", ledger) or read_back(run, "end", ledger)
     if first is None:
-        return [DataFinding(name, "unknown")]
-    findings = [_rpa(run, objective, first, name, rpo_ns)]
-    last = read_back(run, "end")
+        return [DataFinding(f"RPA {what}", "unknown")]
+    findings = [_rpa(run, objective, first, f"RPA {what}", ledger)]
+    last = read_back(run, "end", ledger)
     if last is not None and last.occasion != first.occasion:
         clean = last.is_clean and not set(last.lost) - set(first.lost)
-        counts = _numbers(last, 0)
-        findings.append(
-            DataFinding(f"data after fail-back {service}", "pass" if clean else "fail", None, counts)
-        )
+        verdict = "pass" if clean else "fail"
+        findings.append(DataFinding(f"data after fail-back {what}", verdict, None, _numbers(last, 0, ledger)))
     return findings
 
 
-def _numbers(read: Reading, late: int) -> dict[str, Any]:
-    return {"read_back": read.occasion, **read.counts, "acked_after_onset_then_lost": late}
+def _numbers(read: Reading, late: int, ledger: str) -> dict[str, Any]:
+    numbers = {"read_back": read.occasion, **read.counts, "acked_after_onset_then_lost": late}
+    return numbers | ({"ledger": ledger} if ledger else {})
 
 
-def _rpa(run: Run, objective: dict[str, Any], read: Reading, name: str, rpo_ns: int) -> DataFinding:
-    found = outage_of(run, objective)
-    assert found is not None
-    starts = [
+def failover_starts(run: Run) -> list[int]:
+    """Return when the plan's steps of failing over began."""
+    return [
         run.started[s["id"]]
         for s in run.steps
         if s.get("kind") == "failover" and s.get("segment") == "fail-over" and s["id"] in run.started
     ]
-    fault = _ended_authority(run, found.fault, starts)
+
+
+def _rpa(run: Run, objective: dict[str, Any], read: Reading, name: str, ledger: str) -> DataFinding:
+    found = outage_of(run, objective)
+    assert found is not None
+    starts = failover_starts(run)
+    fault = ended_authority(run, found.fault, starts)
     onset_hi_ns = fault.read_back_ns or (fault.end.at_ns if fault.end else None)
     if onset_hi_ns is None:
         return DataFinding(name, "unknown")
-    writes = run.history.ledger.writes
+    writes = run.history.ledger.of(ledger).writes
     acks = sorted(
         (w.acked_ns, w.sent_ns, n)
         for n, w in writes.items()
@@ -126,17 +146,17 @@ def _rpa(run: Run, objective: dict[str, Any], read: Reading, name: str, rpo_ns: 
     onset_lo_ns = min(_lost_from(run, fault, acks, old_until_ns), onset_hi_ns)
     before = [sent for acked, sent, _ in acks if acked <= min(old_until_ns, onset_hi_ns)]
     late = sum((writes[n].acked_ns or 0) > onset_hi_ns for n in read.lost)
-    numbers = _numbers(read, late)
+    numbers = _numbers(read, late, ledger)
     if not before:
         return DataFinding(name, "unknown", None, numbers)
     interval = _interval(acks, max(before), set(read.lost), onset_lo_ns, onset_hi_ns)
-    ledger = get(run.plan, "ledger", dict, PLAN)
-    allowed_ns = 2 * (get(ledger, "every_ns", int, PLAN) + get(ledger, "timeout_ns", int, PLAN))
+    paced = get(run.plan, "ledger", dict, PLAN)
+    allowed_ns = 2 * (get(paced, "every_ns", int, PLAN) + get(paced, "timeout_ns", int, PLAN))
     numbers |= {"onset_min_ns": onset_lo_ns, "onset_max_ns": onset_hi_ns, "width_allowed_ns": allowed_ns}
-    return DataFinding(name, _judge(run, interval, read, late, fault, rpo_ns), interval, numbers)
+    return DataFinding(name, _judge(run, interval, read, late, fault, objective["rpo_ns"]), interval, numbers)
 
 
-def _ended_authority(run: Run, disrupting: Fault, starts: list[int]) -> Fault:
+def ended_authority(run: Run, disrupting: Fault, starts: list[int]) -> Fault:
     """Return the last fault before the failing over: after it the old authority answered no more."""
     before = [fault for fault in run.faults if starts and fault.at_ns <= min(starts)]
     latest = max((fault.at_ns for fault in before), default=0)

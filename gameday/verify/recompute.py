@@ -10,6 +10,7 @@ other rules than these (`checker_version`) are compared too, but where they diff
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from .chain import History
@@ -19,6 +20,7 @@ from .lines import Broken, Line
 from .others import after, before, effects, halt, left, loads
 from .recovery import Interval, coverage_ppm, judge, outage_of, recovered_by, segments, unseen_ns
 from .run import PLAN, Run
+from .stores import check_reconciled, check_stores
 from .strictjson import get, maybe, rows
 
 RULES = "2"  # The checker_version whose rules are written down here.
@@ -84,8 +86,12 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
         data = check_data(run, objective)
         findings += [Found(d.name, d.verdict, d.interval, d.numbers) for d in data]
         findings += _tolerable(run, objective, f"MTPD {service}")
-        if data:
-            objectives.append((service, "rpa", objective["rpo_ns"], data[0].interval, data[0].verdict))
+        for d in data:
+            if d.name.startswith("RPA "):
+                what = d.name.removeprefix("RPA ")
+                objectives.append((what, "rpa", objective["rpo_ns"], d.interval, d.verdict))
+    findings += [Found(o.name, o.verdict, interval, o.numbers) for o, interval in check_stores(run)]
+    findings += [_plain(other) for other in check_reconciled(run)]
     residual, steps = left(run)
     rest = (*effects(run), *loads(run), after(run), residual, *halt(run), *check_clock(run))
     findings += [_plain(other) for other in rest]
@@ -144,7 +150,9 @@ def _tolerable(run: Run, objective: dict[str, Any], name: str) -> list[Found]:
     assert interval is not None
     if found.back is not None:
         low_ns, high_ns = found.back
-        checks = [step["id"] for step in run.steps if step.get("segment") == "validate"]
+        # What is validated after failing back is no work on the recovered side.
+        before = takewhile(lambda step: step.get("segment") != "fail-back", run.steps)
+        checks = [step["id"] for step in before if step.get("segment") == "validate"]
         if checks and all(step in run.started and step in run.ended for step in checks):
             done_ns = max(run.ended[step].at_ns for step in checks)
             low_ns, high_ns = (done_ns, max(done_ns, high_ns)) if done_ns > low_ns else (low_ns, high_ns)
@@ -177,6 +185,15 @@ def _undisturbed(run: Run, objective: dict[str, Any], name: str, unit_ns: int) -
     )
 
 
+def _worst(found: list[Found]) -> Found | None:
+    """Of several stores the one that lost most; one that was not measured may be the worst of all."""
+    unmeasured = next((f for f in found if f.interval is None), None)
+    measured = [f for f in found if f.interval is not None]
+    return unmeasured or max(
+        measured, key=lambda f: ((f.interval or (0, 0))[1] or 0, (f.interval or (0,))[0]), default=None
+    )
+
+
 def seconds(interval: Interval | None) -> dict[str, float | None] | None:
     """Return an interval as findings.json has it."""
     if interval is None:
@@ -189,7 +206,7 @@ def differences(result: Result, stated: Any) -> tuple[list[str], list[str]]:
     """Return where findings.json says something else, and which of its findings are not computed here."""
     where = "findings.json"
     rta = next((f for f in result.findings if f.name.startswith("RTA ")), None)
-    rpa = next((f for f in result.findings if f.name.startswith("RPA ")), None)
+    rpa = _worst([f for f in result.findings if f.name.startswith("RPA ")])
     listed = rows(stated, "findings", where)
     names = {found.name for found in result.findings}
     foreign = [get(row, "name", str, where) for row in listed if row.get("name") not in names]
@@ -247,6 +264,7 @@ def check_statement(
 ) -> None:
     """Hold what the runner signed against what was computed here."""
     target = get(plan, "target", dict, PLAN)
+    services = [row.get("service") for row in rows(plan, "objectives", PLAN)]
     expected: dict[str, object] = {
         **facts, "kind": plan.get("kind"), "service": plan.get("service"),
         "environment": target.get("environment"),
@@ -257,6 +275,7 @@ def check_statement(
                 "min_ns": interval[0] if interval else None, "max_ns": interval[1] if interval else None,
             }
             for service, measure, limit_ns, interval, verdict in result.objectives
+            if measure == "rta" or service in services
         ],
     }  # fmt: skip
     for key, value in expected.items():

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 from .lines import Broken
-from .strictjson import INT_MAX, canonical, get, parse_canonical
+from .strictjson import INT_MAX, canonical, get, maybe, parse_canonical
 
 SAMPLES_MAX = 20_000_000
 BUCKETS_MAX = 2_000_000
@@ -187,14 +187,35 @@ class Write:
     acked_ns: int | None = None
 
 
+@dataclass(slots=True)
 class Ledger:
-    """Every numbered write, and what each read-back found."""
+    """Every numbered write to one store, and what each read-back found there."""
+
+    writes: dict[int, Write] = field(default_factory=dict)
+    present: dict[str, dict[int, str]] = field(default_factory=dict)
+    twice: dict[str, int] = field(default_factory=dict)
+
+    def found(self, data: Any, number: int, sha256: str, where: str) -> None:
+        """Take what a read-back found."""
+        occasion = get(data, "occasion", str, where)
+        if occasion not in self.present and len(self.present) >= NAMES_MAX:
+            raise Broken(f"{where}: more than {NAMES_MAX} occasions")
+        found = self.present.setdefault(occasion, {})
+        twice = get(data, "count", int, where) > 1 or number in found
+        self.twice[occasion] = self.twice.get(occasion, 0) + twice
+        found[number] = sha256
+
+
+class Ledgers:
+    """The ledgers of all stores, by name; a plan's only one has none."""
 
     def __init__(self) -> None:
-        self.writes: dict[int, Write] = {}
-        self.present: dict[str, dict[int, str]] = {}
-        self.twice: dict[str, int] = {}
+        self._stores: dict[str, Ledger] = {}
         self.count = 0
+
+    def of(self, name: str) -> Ledger:
+        """Return the ledger of a store; an empty one when nothing was written to it."""
+        return self._stores.get(name, Ledger())
 
     def take(self, text: str, where: str) -> None:
         """Take whole lines."""
@@ -205,21 +226,16 @@ class Ledger:
                 raise Broken(f"{where}: more than {ENTRIES_MAX} entries")
             number, at_ns = get(data, "number", int, where), get(data, "at_ns", int, where)
             mark, sha256 = get(data, "mark", str, where), get(data, "sha256", str, where)
+            name = maybe(data, "ledger", str, where) or ""
+            if name not in self._stores and len(self._stores) >= NAMES_MAX:
+                raise Broken(f"{where}: more than {NAMES_MAX} ledgers")
+            store = self._stores.setdefault(name, Ledger())
             if mark == "intent":
-                self.writes[number] = Write(at_ns, sha256)
+                store.writes[number] = Write(at_ns, sha256)
             elif mark == "present":
-                self._found(data, number, sha256, where)
+                store.found(data, number, sha256, where)
             elif mark not in ("acked", "failed", "unknown"):
                 raise Broken(f"{where}: {mark!r} is no mark of a write")
-            elif number in self.writes:
-                write = self.writes[number]
+            elif number in store.writes:
+                write = store.writes[number]
                 write.mark, write.acked_ns = mark, at_ns if mark == "acked" else None
-
-    def _found(self, data: Any, number: int, sha256: str, where: str) -> None:
-        occasion = get(data, "occasion", str, where)
-        if occasion not in self.present and len(self.present) >= NAMES_MAX:
-            raise Broken(f"{where}: more than {NAMES_MAX} occasions")
-        found = self.present.setdefault(occasion, {})
-        twice = get(data, "count", int, where) > 1 or number in found
-        self.twice[occasion] = self.twice.get(occasion, 0) + twice
-        found[number] = sha256
