@@ -75,7 +75,7 @@ class Line:
             self.fail(str(error))
         except OSError as error:
             self.fail(f"{what}: {error.strerror or error}")
-        except (KeyboardInterrupt, MemoryError, SystemExit):
+        except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - foreign data; also panics of the token library
             self.fail(f"{what}: cannot be read: {type(error).__name__}: {error}")

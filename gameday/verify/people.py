@@ -91,13 +91,13 @@ class People:
             raise Broken("its signature is not the one that the history holds")
         target = get(self._plan, "target", dict, "plan.json")
         run = self._history.records[0].data.get("run")
-        policy = self._folder.small("policy.json") if self._folder.has("policy.json") else b""
+        policy = self._folder.small("policy.json").removesuffix(b"\n")
         expected = {
             "gate": "start", "plan_sha256": plan_sha256, "environment": target.get("environment"),
-            "policy_sha256": hashlib.sha256(policy.removesuffix(b"\n")).hexdigest() if policy else None,
+            "policy_sha256": hashlib.sha256(policy).hexdigest(),
         }  # fmt: skip
         for key, value in expected.items():
-            if value is not None and subject.get(key) != value:
+            if subject.get(key) != value:
                 raise Broken(f"it approves another {key.removesuffix('_sha256')}")
         live = maybe(subject, "run", str, path) or ""
         if live and (live != run or subject.get("targets") != self._targets()):

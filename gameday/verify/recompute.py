@@ -259,6 +259,22 @@ def same(stated: object, value: object) -> bool:
     return stated == value and isinstance(stated, bool) == isinstance(value, bool)
 
 
+def check_test_result(predicate: dict[str, Any], stated: Any, line: Line) -> None:
+    """Hold the in-toto test-result against findings.json: what passed, warned and failed."""
+    listed = [
+        (get(row, "name", str, "findings.json"), row.get("verdict"))
+        for row in rows(stated, "findings", "findings.json")
+    ]
+    by = {verdict: [name for name, found in listed if found == verdict] for verdict in ORDER}
+    expected = {
+        "result": {"pass": "PASSED", "fail": "FAILED"}.get(str(stated.get("verdict")), "WARNED"),
+        "passedTests": by["pass"], "warnedTests": by["unknown"] + by["not_tested"], "failedTests": by["fail"],
+    }  # fmt: skip
+    for key, value in expected.items():
+        if predicate.get(key) != value:
+            line.fail(f"attest/test-result.dsse.json: {key} is not what findings.json says")
+
+
 def check_statement(
     predicate: dict[str, Any], plan: dict[str, Any], result: Result, line: Line, **facts: object
 ) -> None:

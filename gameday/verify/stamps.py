@@ -71,7 +71,7 @@ def read_token(token: bytes, message: bytes, roots: list[Certificate], where: st
         VerifierBuilder(roots=list(roots)).build().verify_message(response, message)
         info = response.tst_info
         time, accuracy, name = info.gen_time, info.accuracy, info.name
-    except (KeyboardInterrupt, MemoryError, SystemExit):
+    except (KeyboardInterrupt, SystemExit):
         raise
     except VerificationError as error:
         raise Broken(f"{where}: the token does not hold: {error}") from None

@@ -14,7 +14,7 @@ from .integrity import Manifest, addenda_of, check_files, check_head, read_manif
 from .levels import load_levels
 from .lines import Broken, Report, clean
 from .people import People
-from .recompute import RULES, Result, check_statement, differences, recompute, seconds
+from .recompute import RULES, Result, check_statement, check_test_result, differences, recompute, seconds
 from .stamps import Clock
 from .strictjson import get, parse, parse_canonical
 from .trust import Trust
@@ -38,6 +38,7 @@ class Bundle:
         self._addenda: list[Manifest] = []
         self._findings: Any = None
         self._predicate: dict[str, Any] | None = None
+        self._result: dict[str, Any] | None = None
 
     def integrity(self) -> None:
         """Read everything once and hold it against the manifest."""
@@ -116,9 +117,9 @@ class Bundle:
             keyids.add(keyid)
         if "attest/test-result.dsse.json" in self._there:
             with line.guard("attest/test-result.dsse.json"):
-                keyids.add(
-                    self._envelope("attest/test-result.dsse.json", RESULT_TYPE, self._manifest.sha256)[1]
-                )
+                path = "attest/test-result.dsse.json"
+                self._result, keyid = self._envelope(path, RESULT_TYPE, self._manifest.sha256)
+                keyids.add(keyid)
         for number, manifest in enumerate(self._addenda, start=1):
             path = f"addenda/{number}/attest/addendum.dsse.json"
             with line.guard(path):
@@ -193,8 +194,11 @@ class Bundle:
         if self._predicate is None:
             line.unknown("there is no signed statement that could be compared")
             return
+        if self._result is not None:
+            check_test_result(self._result, self._findings, line)
         facts = {
-            "run": self.report.about.get("run"), "verdict": self._findings.get("verdict"),
+            "startedAt": self._history.records[0].utc, "finishedAt": self._history.last_utc,
+            "run": self._history.records[0].data.get("run"), "verdict": self._findings.get("verdict"),
             "head": self._history.head,
             "events": self._history.count, "findings_sha256": self._folder.digest("findings.json")[1],
         }  # fmt: skip

@@ -449,26 +449,29 @@ class Maker:
                     })  # fmt: skip
         return {
             "run": self.run, "kind": plan.kind, "service": plan.service, "environment": plan.target.environment,
-            "outcome": stated["outcome"], "verdict": stated["verdict"], "startedAt": "", "finishedAt": "",
+            "outcome": stated["outcome"], "verdict": stated["verdict"], "startedAt": json.loads(self.lines[0])["utc"],
+            "finishedAt": json.loads(self.lines[-1])["utc"],
             "objectives": objectives, "findings_sha256": sha256(self.files["findings.json"]), "head": self.prev,
             "events": len(self.lines), "runner": {"name": "gameday", "version": "0", "checker": "1"},
             "controls": [], "limitations": [],
         }  # fmt: skip
 
+    def results(self) -> dict:
+        rows = self.findings["findings"]
+        by = lambda *verdicts: [r["name"] for v in verdicts for r in rows if r.get("verdict") == v]  # noqa: E731
+        return {
+            "result": {"pass": "PASSED", "fail": "FAILED"}.get(self.findings["verdict"], "WARNED"),
+            "configuration": [], "passedTests": by("pass"), "warnedTests": by("unknown", "not_tested"),
+            "failedTests": by("fail"),
+        }  # fmt: skip
+
     def attest(self) -> dict[str, bytes]:
-        passed = {
-            "result": "PASSED",
-            "configuration": [],
-            "passedTests": [],
-            "warnedTests": [],
-            "failedTests": [],
-        }
         found = {
             "attest/run.dsse.json": envelope(
                 self.key, "urn:gameday:drill-evidence:v1", self.predicate(), self.sealed
             ),
             "attest/test-result.dsse.json": envelope(
-                self.key, "https://in-toto.io/attestation/test-result/v0.1", passed, self.sealed
+                self.key, "https://in-toto.io/attestation/test-result/v0.1", self.results(), self.sealed
             ),
             "attest/runner.pub": pem(self.key),
         }

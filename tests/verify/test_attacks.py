@@ -389,6 +389,14 @@ def test_a_statement_that_says_more_than_the_findings(world, trust, tmp_path):
     assert "signed statement" in only(judged(Boasting(world).make(), tmp_path / "b", trust), "recomputation")
 
 
+def test_a_test_result_that_says_more_than_the_findings(world, trust, tmp_path):
+    class Boasting(Maker):
+        def results(self):
+            return super().results() | {"passedTests": ["all of it"]}
+
+    assert "passedTests" in only(judged(Boasting(world).make(), tmp_path / "b", trust), "recomputation")
+
+
 def test_a_finding_that_is_not_computed_here_is_never_a_pass(world, whole, trust, tmp_path):
     made = Maker(world)
     made.findings = json.loads(json.dumps(whole.findings))

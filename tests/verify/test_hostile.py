@@ -311,6 +311,12 @@ class Twisted(Maker):
         stated = stated["predicate"] | {"head": self.prev, "events": len(self.lines)}
         return twist(self.dice, stated) if self.where == "predicate" else stated
 
+    def attest(self):
+        kept, self.findings = self.findings, self.whole.findings
+        found = super().attest()
+        self.findings = kept
+        return found
+
     def manifest(self):
         data = json.loads(super().manifest())
         return line(twist(self.dice, data) if self.where == "manifest" else data)
