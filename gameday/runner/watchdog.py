@@ -2,8 +2,9 @@
 
 It is started before any fault and holds undo hosts of its own, armed. It acts only when the runner
 is dead (its pipe ends) or late (no heartbeat for three seconds after the first, or for fifteen before it:
-the runner begins to beat once it arms its hosts, and injects nothing until then). Then it kills the runner first, so that a
-runner which was merely stopped can never wake up and inject; then it takes over the history.
+the runner begins to beat once it arms its hosts, and injects nothing until then). Then it kills the
+runner first, so that one which was merely stopped can never wake up and inject; then it takes over the
+history.
 """
 
 from __future__ import annotations
