@@ -2,12 +2,9 @@
 
 A history is a sequence of these and nothing else. Events of the first group are *commands*: they
 are written down (and fsynced) before they are carried out, so that after any crash it is known what
-may have been done. Events of the second group are *reports* of what the world answered.
-
-`at_ns` is not part of an event but of its record: nanoseconds of CLOCK_BOOTTIME since the run began.
-
-Samples, load buckets and ledger entries are far more numerous; they go to segment files, and only
-the digests of their slices (`SegmentSealed`) stand in the chain. Their shapes are below too.
+may have been done. Events of the second group are *reports* of what the world answered. `at_ns` is
+part of an event's record: nanoseconds of CLOCK_BOOTTIME since the run began. Samples, load buckets
+and ledger entries go to segment files; the digests of their slices stand in the chain.
 """
 
 from __future__ import annotations
@@ -16,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gameday.history.people import PeopleCommand, PeopleReport
-from gameday.history.policyevents import PolicyApplied, Preflighted
+from gameday.history.policyevents import PolicyReport
+from gameday.history.timestamped import TimeStamped
 
 
 class Phase(StrEnum):
@@ -150,6 +148,8 @@ class RunStarted:
     software: tuple[tuple[str, str], ...]
     operator: str
     machine: str
+    register_sha256: str = ""
+    start_token_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +312,8 @@ Report = (
     RunStarted
     | ClockRead
     | TargetsResolved
-    | PolicyApplied
-    | Preflighted
+    | PolicyReport
+    | TimeStamped
     | HostStarted
     | Armed
     | LoadReported

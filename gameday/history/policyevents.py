@@ -23,3 +23,6 @@ class Preflighted:
     """What was checked before any effect, as (name, state, detail). State: ok, warn, bad, skip."""
 
     checks: tuple[tuple[str, str, str], ...]
+
+
+PolicyReport = PolicyApplied | Preflighted

@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 
 from gameday.errors import HistoryError
-from gameday.history.codec import STREAMS, encode_item, encode_record, genesis, line_digest
+from gameday.history.codec import STREAMS, Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.disk import Disk
 from gameday.history.events import Command, LoadBucket, Report, Sample, SegmentSealed
 from gameday.history.record import Record
@@ -31,8 +31,8 @@ SEGMENTS = "segments"
 class HistoryWriter:
     """The only writer of one run's history."""
 
-    def __init__(self, run_dir: Path, plan_sha256: str) -> None:
-        """Open (or go on with) the history in `run_dir`.
+    def __init__(self, run_dir: Path, roots: Roots) -> None:
+        """Open (or go on with) the history in `run_dir`. `roots` count for a new one only.
 
         Raises:
             HistoryError: Another process writes it, or it cannot be written.
@@ -50,7 +50,7 @@ class HistoryWriter:
                 f"the history in {run_dir} cannot be written: {error.strerror}",
                 todo="Check free space and permissions of the run folder; nothing was injected.",
             ) from error
-        self._seq, self._prev, self._sealed = _resume(self._fd, plan_sha256)
+        self._seq, self._prev, self._sealed = _resume(self._fd, roots)
 
     def _path(self, stream: str) -> Path:
         return self.run_dir / SEGMENTS / f"{stream}.jsonl"
@@ -84,6 +84,11 @@ class HistoryWriter:
         if not kept and not safe:
             raise HistoryError(f"record {self._seq} is not on disk after {COMMAND_PATIENCE_S:g} s")
         return self._seq
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """The last record's number, and the digest of its line."""
+        return self._seq, self._prev
 
     @property
     def disk_error(self) -> str | None:
@@ -138,11 +143,11 @@ def _cut_torn_tail(fd: int) -> None:
         os.ftruncate(fd, whole)
 
 
-def _resume(fd: int, plan_sha256: str) -> tuple[int, str, dict[str, int]]:
+def _resume(fd: int, roots: Roots) -> tuple[int, str, dict[str, int]]:
     """Return the last sequence number, its digest, and how far each segment is sealed."""
     import json  # noqa: PLC0415 - needed only when a history is opened again
 
-    seq, prev = 0, genesis(plan_sha256)
+    seq, prev = 0, genesis(roots)
     sealed = dict.fromkeys(STREAMS, 0)
     data = os.pread(fd, os.fstat(fd).st_size, 0)
     for line in data.splitlines():

@@ -17,6 +17,7 @@ from types import FrameType
 from gameday import __version__
 from gameday.engine.state import State, begin
 from gameday.errors import GameDayError, HistoryError, Refused
+from gameday.history.codec import Roots
 from gameday.history.events import (
     Armed,
     HaltAsked,
@@ -120,7 +121,7 @@ class _Drill:
         self.operator = operator
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
-        self.history = HistoryWriter(folder, self.sha256)
+        self.history = HistoryWriter(folder, Roots(self.sha256))
         session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from gameday.engine.apply import apply
 from gameday.engine.state import State, begin
 from gameday.errors import GameDayError, HistoryError
+from gameday.history.codec import Roots
 from gameday.history.events import HostStarted, Outcome, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
@@ -133,11 +134,11 @@ def _kill_hosts(trace: Trace) -> None:
 
 
 def _open(run_dir: Path) -> HistoryWriter:
-    sha256 = plan_digest(read_plan(run_dir))
+    roots = Roots(plan_digest(read_plan(run_dir)))
     give_up_s = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            return HistoryWriter(run_dir, sha256)
+            return HistoryWriter(run_dir, roots)
         except HistoryError:
             if time.monotonic() > give_up_s:
                 raise
