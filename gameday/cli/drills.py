@@ -14,11 +14,12 @@ from gameday.checkers.document import as_document
 from gameday.cli import exits
 from gameday.cli.asked import operator, run_here
 from gameday.console.summary import summary_lines
-from gameday.errors import RecordError, Refused, UsageError
+from gameday.errors import GameDayError, RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.model import Plan, Step, StepKind
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import find_policy
+from gameday.runner.anchor import enter_end
 from gameday.runner.arming import lab_state_file
 from gameday.runner.drill import RunEnd, run_drill
 from gameday.runner.recover import owed_by_hand, recover
@@ -115,6 +116,10 @@ def _tell(end: RunEnd) -> int:
             interrupted=end.interrupted,
         )
     print("\n".join(summary_lines(document, end.run_dir, colour=sys.stdout.isatty())))
+    try:
+        enter_end(end.run_dir, document["verdict"])
+    except GameDayError as error:
+        print(f"gameday: the end is not in the register: {error.diagnostics()}", file=sys.stderr)
     return exits.code_of(document)
 
 

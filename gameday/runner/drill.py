@@ -17,7 +17,6 @@ from types import FrameType
 from gameday import __version__
 from gameday.engine.state import State, begin
 from gameday.errors import GameDayError, HistoryError, Refused
-from gameday.history.codec import Roots
 from gameday.history.events import (
     Armed,
     HaltAsked,
@@ -29,6 +28,7 @@ from gameday.history.events import (
     RunStarted,
 )
 from gameday.history.store import HistoryWriter
+from gameday.history.timestamped import TimeStamped
 from gameday.hosts.clock import RunClock, boot_id, utc_text
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import Inbox, new_inbox
@@ -40,6 +40,7 @@ from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.runner.anchor import Stamper, anchor, enter_refusal
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
@@ -104,8 +105,16 @@ def run_drill(
             drill = _Drill(plan, ready, folder, project, operator)
         except (OSError, HistoryError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            enter_refusal(folder, plan, f"the run folder cannot be written: {reason}")
             raise Refused(f"the run folder {folder} cannot be written: {reason}", todo=NO_RECORD) from error
-        return drill.run(started)
+        try:
+            end = drill.run(started)
+        except Refused as error:
+            enter_refusal(folder, plan, str(error))
+            raise
+        if end.outcome == Outcome.REFUSED:
+            enter_refusal(folder, plan, "refused before its first fault; its history says why")
+        return end
 
 
 class _Drill:
@@ -121,7 +130,9 @@ class _Drill:
         self.operator = operator
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
-        self.history = HistoryWriter(folder, Roots(self.sha256))
+        self.anchor = anchor(folder, plan, project, ready.policy.keeping)
+        self.history = HistoryWriter(folder, self.anchor.roots)
+        self.stamper = Stamper(folder, ready.policy.keeping.stamp_url, self.clock, self.inbox)
         session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
@@ -174,8 +185,12 @@ class _Drill:
                 software=_software(),
                 operator=self.operator,
                 machine=platform.node(),
+                register_sha256=self.anchor.roots.register_sha256,
+                start_token_sha256=self.anchor.roots.start_token_sha256,
             )
         )
+        if self.anchor.missing:
+            self._note(Noted(by="time stamps", mark="", text=f"no start token: {self.anchor.missing}"))
         self._note(read_clock())
         self._note(self.ready.applied())
         self._note(self.found.targets)
@@ -325,6 +340,7 @@ class _Drill:
         assert self.guard is not None
         assert self.loop is not None
         self.desk.state = self.loop.state
+        self.stamper.look(self.loop.state.phase, self.history.head)
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()
@@ -349,6 +365,12 @@ class _Drill:
             stack.callback(signal.signal, number, signal.signal(number, ask))
 
     def _end(self, state: State, outcome: Outcome) -> RunEnd:
+        self.stamper.finish()
+        while not self.inbox.empty():
+            _, event = self.inbox.get()
+            if isinstance(event, TimeStamped):
+                with suppress(HistoryError):
+                    self._note(event)
         with suppress(HistoryError):  # A disk that is broken halted the run, and must not hide its end.
             self._note(read_clock())
             self.history.seal(self.clock.now_ns(), utc_text())

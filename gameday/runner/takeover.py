@@ -25,6 +25,7 @@ from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import kill_session
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest, read_plan
+from gameday.runner.anchor import enter_end
 from gameday.runner.control import ControlSocket
 from gameday.runner.crew import ActionHosts, Crew
 from gameday.runner.desk import Desk
@@ -75,7 +76,7 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     from gameday.runner.conclude import conclude  # noqa: PLC0415 - half a second, when nothing waits any more
 
     with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
-        conclude(rescue.run_dir)
+        enter_end(rescue.run_dir, str(conclude(rescue.run_dir).verdict))
     return state
 
 
