@@ -1,7 +1,7 @@
 """What a run is tied to from both sides: its entries in the register, and time stamps by others.
 
-    RUN/register.path      where its register lies (stays here, is no part of a bundle)
-    RUN/time/checkpoint    the register as it was seen at the start, this run's start in it
+    RUN/register/path      where its register lies (stays here, is no part of a bundle)
+    RUN/register/at-start  the register's checkpoint as it was seen at the start, this run's start in it
     RUN/time/start.json    what the start token stamps, and its token start.tsr
     RUN/time/head-SEQ.txt  the chain's head at a change of phase, and its token head-SEQ.tsr
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from gameday.canonical import canonical
 from gameday.errors import GameDayError, RecordError, Refused
 from gameday.evidence.findings_file import write_whole
-from gameday.evidence.register import CHECKPOINT, ENDS, Register
+from gameday.evidence.register import ENDS, Register
 from gameday.history.codec import Roots, line_digest
 from gameday.history.events import Phase
 from gameday.history.read import read_records
@@ -36,7 +36,8 @@ from gameday.plan.stored import plan_digest
 from gameday.runner.listing import outcome_of
 
 REGISTER = "register"
-POINTER = "register.path"
+POINTER = "register/path"
+AT_START = "register/at-start"
 TIME = "time"
 _END = {"completed": "finished"}
 
@@ -70,6 +71,7 @@ def anchor(run_dir: Path, plan: Plan, project: Path, keeping: Keeping) -> Anchor
     """
     sha256 = plan_digest(plan)
     register = register_of(project, keeping)
+    (run_dir / REGISTER).mkdir(mode=0o700)
     write_whole(run_dir / POINTER, f"{register.folder.resolve()}\n")
     leaf = {
         "kind": "started", "run": run_dir.name, "plan": plan.source, "plan_sha256": sha256,
@@ -89,7 +91,7 @@ def anchor(run_dir: Path, plan: Plan, project: Path, keeping: Keeping) -> Anchor
 def _stamped_start(run_dir: Path, sha256: str, checkpoint: bytes, keeping: Keeping) -> Anchor:
     folder = run_dir / TIME
     folder.mkdir(mode=0o700)
-    write_whole(folder / CHECKPOINT, checkpoint.decode())
+    write_whole(run_dir / AT_START, checkpoint.decode())
     register_sha256 = hashlib.sha256(checkpoint).hexdigest()
     start = canonical(
         {"kind": "gameday-start-v1", "plan_sha256": sha256, "register_sha256": register_sha256,

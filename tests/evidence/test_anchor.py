@@ -38,7 +38,7 @@ def run_dir(tmp_path):
 
 def test_the_start_is_entered_before_anything_is_recorded(plan, run_dir, tmp_path):
     found = anchor(run_dir, plan, tmp_path, Keeping())
-    checkpoint = (run_dir / "time" / "checkpoint").read_bytes()
+    checkpoint = (run_dir / "register" / "at-start").read_bytes()
     assert found.roots.register_sha256 == hashlib.sha256(checkpoint).hexdigest()
     assert found.roots.start_token_sha256 == "" and not found.missing
     assert parse(checkpoint).size == 1
@@ -116,7 +116,7 @@ def test_a_drill_is_stamped_from_its_start_to_its_end(lab, tmp_path):
     first = trace.first(RunStarted)
     line = (run.folder / "history.jsonl").read_bytes().splitlines()[0]
     assert json.loads(line)["prev"] == genesis(
-        replace(roots_of(first), register_sha256=sha(run.folder / "time" / "checkpoint"))
+        replace(roots_of(first), register_sha256=sha(run.folder / "register" / "at-start"))
     )
     assert first.start_token_sha256 == sha(run.folder / "time" / "start.tsr")
     stamps = [record.event for record in trace.records if isinstance(record.event, TimeStamped)]
