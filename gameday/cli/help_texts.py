@@ -238,6 +238,41 @@ COMMANDS: dict[str, Text] = {
         "gameday coverage",
         (_POLICY, _JSON),
     ),
+    "seal": Text(
+        "seal a run that has ended into a bundle that anybody can check",
+        "gameday seal latest",
+        (_RUN, _JSON),
+    ),
+    "signoff": Text(
+        "sign off a sealed run with your SSH key",
+        "gameday signoff latest --as a.chen --role owner",
+        (
+            _RUN,
+            (("--role",), {"metavar": "ROLE", "required": True, "help": "owner, reviewer, management…"}),
+            (
+                ("--as",),
+                {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},
+            ),
+            (("--key",), {"metavar": "FILE", "help": "your SSH key (~/.ssh/id_ed25519)"}),
+            (("--statement",), {"metavar": "TEXT", "default": "", "help": "what you say about it"}),
+            (("--signers",), {"metavar": "FILE", "help": "allowed_signers (that of the plan)"}),
+        ),
+    ),
+    "register": Text(
+        "list all drills that were begun here, and how they ended; or void one",
+        'gameday register void 20261124T201500Z --reason "wrong target" --by a.chen',
+        (
+            (
+                ("do",),
+                {"choices": ("list", "void"), "nargs": "?", "default": "list", "help": "what to do (list)"},
+            ),
+            (("run",), {"metavar": "RUN", "nargs": "?", "help": "which one to void, or how its id begins"}),
+            (("--reason",), {"metavar": "TEXT", "default": "", "help": "why it is void; it is recorded"}),
+            _POLICY,
+            _BY,
+            _JSON,
+        ),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.canonical import canonical
-from gameday.errors import GameDayError, RecordError, Refused
+from gameday.errors import GameDayError, RecordError, Refused, UsageError
 from gameday.evidence.findings_file import write_whole
 from gameday.evidence.register import ENDS, Register
 from gameday.history.codec import Roots, line_digest
@@ -48,6 +48,19 @@ class Anchor:
 
     roots: Roots
     missing: str = ""
+    is_refused: bool = False
+
+    def check(self) -> None:
+        """Refuse the run, once its history says so, when a stamp that the policy requires is missing.
+
+        Raises:
+            Refused: It is missing.
+        """
+        if self.is_refused:
+            raise Refused(
+                f"the policy requires a time stamp at the start, and there is none: {self.missing}",
+                todo="Try again when the authority answers; nothing was touched.",
+            )
 
 
 def register_of(project: Path, keeping: Keeping) -> Register:
@@ -67,7 +80,7 @@ def anchor(run_dir: Path, plan: Plan, project: Path, keeping: Keeping) -> Anchor
     """Enter the start of a run and have it stamped, before anything else is recorded.
 
     Raises:
-        Refused: The register cannot be written, or a stamp that the policy requires is missing.
+        Refused: The register cannot be written.
     """
     sha256 = plan_digest(plan)
     register = register_of(project, keeping)
@@ -101,13 +114,8 @@ def _stamped_start(run_dir: Path, sha256: str, checkpoint: bytes, keeping: Keepi
     if not keeping.stamp_url:
         return Anchor(Roots(sha256, register_sha256))
     found = stamp(start, keeping.stamp_url)
-    if found.missing and keeping.stamps_required:
-        raise Refused(
-            f"the policy requires a time stamp at the start, and there is none: {found.missing}",
-            todo="Try again when the authority answers; nothing was touched.",
-        )
     if found.missing:
-        return Anchor(Roots(sha256, register_sha256), found.missing)
+        return Anchor(Roots(sha256, register_sha256), found.missing, keeping.stamps_required)
     write_bytes(folder / "start.tsr", found.token)
     return Anchor(Roots(sha256, register_sha256, hashlib.sha256(found.token).hexdigest()))
 
@@ -150,6 +158,29 @@ def enter_end(run_dir: Path, verdict: str) -> None:
     }  # fmt: skip
     if not _is_entered(register, run_dir.name, leaf):
         register.enter(leaf, at_utc=utc_text(), must_sign=False)
+
+
+def void(register: Register, begin: str, *, reason: str, by: str) -> str:
+    """Enter that a drill counts for nothing, with the reason, and return its name. Nothing is removed.
+
+    Args:
+        register: The register.
+        begin: The drill, or how its name begins.
+        reason: Why.
+        by: Who says so, as claimed.
+
+    Raises:
+        UsageError: No drill begins so, or several do.
+        Refused: The register cannot be written.
+    """
+    known = dict.fromkeys(str(leaf.get("run")) for leaf in register.leaves() if leaf.get("kind") == "started")
+    found = [run for run in known if run == begin] or [run for run in known if run.startswith(begin)]
+    if len(found) != 1:
+        said = f"{len(found)} drills begin so" if found else "no drill of that name is in the register"
+        raise UsageError(f"{begin}: {said}", todo="`gameday register` lists them.")
+    leaf = {"kind": "voided", "run": found[0], "reason": one_line(reason), "by": one_line(by)}
+    register.enter(leaf, at_utc=utc_text())
+    return found[0]
 
 
 def _is_entered(register: Register, run: str, leaf: Mapping[str, object]) -> bool:

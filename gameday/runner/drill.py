@@ -191,6 +191,7 @@ class _Drill:
         )
         if self.anchor.missing:
             self._note(Noted(by="time stamps", mark="", text=f"no start token: {self.anchor.missing}"))
+        self.anchor.check()
         self._note(read_clock())
         self._note(self.ready.applied())
         self._note(self.found.targets)
