@@ -21,6 +21,7 @@ from gameday.history.codec import STREAMS, Roots, encode_item, encode_record, ge
 from gameday.history.disk import Disk
 from gameday.history.events import Command, LoadBucket, Report, Sample, SegmentSealed
 from gameday.history.record import Record
+from gameday.history.redact import NOTHING, Redactor
 
 SAFE_PATIENCE_S = 0.05
 COMMAND_PATIENCE_S = 1.0
@@ -31,13 +32,19 @@ SEGMENTS = "segments"
 class HistoryWriter:
     """The only writer of one run's history."""
 
-    def __init__(self, run_dir: Path, roots: Roots) -> None:
+    def __init__(self, run_dir: Path, roots: Roots, redact: Redactor = NOTHING) -> None:
         """Open (or go on with) the history in `run_dir`. `roots` count for a new one only.
+
+        Args:
+            run_dir: The run's folder.
+            roots: What a new history grows from.
+            redact: What keeps secret values out of it.
 
         Raises:
             HistoryError: Another process writes it, or it cannot be written.
         """
         self.run_dir = run_dir
+        self._redact = redact
         try:
             (run_dir / SEGMENTS).mkdir(exist_ok=True)
             self._fd = _open(run_dir / HISTORY)
@@ -72,7 +79,10 @@ class HistoryWriter:
             HistoryError: It is not on stable storage (never raised when `safe`).
         """
         self._seq += 1
-        line = encode_record(Record(self._seq, at_ns, utc, actor, event), self._prev)
+        record = Record(self._seq, at_ns, utc, actor, event)
+        line = encode_record(record, self._prev)
+        if self._redact.is_in(line):
+            line = encode_record(self._redact.record(record), self._prev)
         self._prev = line_digest(line)
         patience_s = (SAFE_PATIENCE_S if safe else COMMAND_PATIENCE_S) if sync else None
         try:
@@ -98,7 +108,10 @@ class HistoryWriter:
     def keep(self, item: Sample | LoadBucket) -> None:
         """Append a sample or a load bucket to its segment. Does not wait."""
         stream = "samples" if isinstance(item, Sample) else "load"
-        self._disk.write(self._segments[stream], encode_item(item), sync=False, patience_s=None)
+        line = encode_item(item)
+        if self._redact.is_in(line):
+            line = encode_item(self._redact.record(item))
+        self._disk.write(self._segments[stream], line, sync=False, patience_s=None)
 
     def seal(self, at_ns: int, utc: str) -> None:
         """Enter what the segment files have grown by into the chain, by digest."""

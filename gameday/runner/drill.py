@@ -6,11 +6,9 @@ import os
 import platform
 import queue
 import signal
-import sys
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +34,7 @@ from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.processes import start_ticks
+from gameday.hosts.secretvalues import redactor, sweep
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
@@ -50,8 +49,8 @@ from gameday.runner.guard import Guard
 from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
+from gameday.runner.software import software
 
-_SOFTWARE = ("chaostoolkit-lib", "locust", "pydantic", "psycopg")
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
 NO_RECORD = "Free some space or mend the disk. Without a record nothing is injected."
@@ -110,8 +109,10 @@ def run_drill(
         try:
             end = drill.run(started)
         except Refused as error:
-            enter_refusal(folder, plan, str(error))
+            enter_refusal(folder, plan, drill.redact.text(str(error)))
             raise
+        finally:
+            sweep(folder / "hosts", drill.redact)
         if end.outcome == Outcome.REFUSED:
             enter_refusal(folder, plan, "refused before its first fault; its history says why")
         return end
@@ -130,8 +131,9 @@ class _Drill:
         self.operator = operator
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
+        self.redact = redactor(ready.found.values)
         self.anchor = anchor(folder, plan, project, ready.policy.keeping)
-        self.history = HistoryWriter(folder, self.anchor.roots)
+        self.history = HistoryWriter(folder, self.anchor.roots, self.redact)
         self.stamper = Stamper(folder, ready.policy.keeping.stamp_url, self.clock, self.inbox)
         session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
         self.desk = Desk(self.clock, self.inbox, session)
@@ -182,7 +184,7 @@ class _Drill:
                 origin_boot_ns=str(self.clock.origin_boot_ns),
                 boot_id=boot_id(),
                 gameday_version=__version__,
-                software=_software(),
+                software=software(),
                 operator=self.operator,
                 machine=platform.node(),
                 register_sha256=self.anchor.roots.register_sha256,
@@ -278,7 +280,12 @@ class _Drill:
             return None
         path = self.folder / "segments" / "ledger.jsonl"
         return LedgerWriter(
-            self.plan.ledger, run=self.folder.name, path=path, clock=self.clock, inbox=self.inbox
+            self.plan.ledger,
+            run=self.folder.name,
+            path=path,
+            clock=self.clock,
+            inbox=self.inbox,
+            redact=self.redact,
         )
 
     def _listen(self, stack: ExitStack) -> None:
@@ -385,13 +392,3 @@ class _Drill:
 
     def _note(self, event: Report) -> None:
         self.history.record(self.clock.now_ns(), utc_text(), "runner", event, sync=True, safe=False)
-
-
-def _software() -> tuple[tuple[str, str], ...]:
-    found = [("python", sys.version.split()[0])]
-    for name in _SOFTWARE:
-        try:
-            found.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            continue
-    return tuple(found)

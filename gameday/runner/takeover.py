@@ -19,6 +19,7 @@ from gameday.history.codec import Roots
 from gameday.history.events import HostStarted, Outcome, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
+from gameday.history.redact import NOTHING, Redactor
 from gameday.history.store import HistoryWriter
 from gameday.hosts.clock import RunClock, boot_id, utc_text
 from gameday.hosts.inbox import Inbox
@@ -43,6 +44,7 @@ class Rescue:
     hosts: ActionHosts
     clock: RunClock
     inbox: Inbox
+    redact: Redactor = NOTHING
 
 
 def fold(plan: Plan, trace: Trace) -> State:
@@ -68,7 +70,7 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     if runner is not None:
         kill_session(*runner, only_leader=True)
     # Before its hosts are killed: while somebody else undoes this run, they are not ours to kill.
-    history = _open(rescue.run_dir)
+    history = _open(rescue.run_dir, rescue.redact)
     try:
         state = _go_on(rescue, history, by, reason)
     finally:
@@ -134,12 +136,12 @@ def _kill_hosts(trace: Trace) -> None:
             kill_session(event.pid, event.start_ticks)
 
 
-def _open(run_dir: Path) -> HistoryWriter:
+def _open(run_dir: Path, redact: Redactor) -> HistoryWriter:
     roots = Roots(plan_digest(read_plan(run_dir)))
     give_up_s = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            return HistoryWriter(run_dir, roots)
+            return HistoryWriter(run_dir, roots, redact)
         except HistoryError:
             if time.monotonic() > give_up_s:
                 raise
