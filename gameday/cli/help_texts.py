@@ -241,7 +241,18 @@ COMMANDS: dict[str, Text] = {
     "seal": Text(
         "seal a run that has ended into a bundle that anybody can check",
         "gameday seal latest",
-        (_RUN, _JSON),
+        (
+            _RUN,
+            (
+                ("--to",),
+                {
+                    "metavar": "S3URL",
+                    "help": "send it to s3://BUCKET/PREFIX under Object Lock (the policy's sink)",
+                },
+            ),
+            (("--endpoint-url",), {"metavar": "URL", "help": "of an S3 that is not Amazon's"}),
+            _JSON,
+        ),
     ),
     "signoff": Text(
         "sign off a sealed run with your SSH key",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gameday.cli import exits
 from gameday.cli.asked import login, operator, project_here, run_here
@@ -14,6 +16,9 @@ from gameday.evidence.keys import key_file
 from gameday.evidence.register import Register, population
 from gameday.plan.policyfile import find_policy
 from gameday.runner.anchor import register_of, void
+
+if TYPE_CHECKING:
+    from gameday.runner.sealing import Sealed
 
 SIGN_KEY = "~/.ssh/id_ed25519"
 
@@ -32,24 +37,40 @@ def carry_out(asked: argparse.Namespace) -> int:
 def _seal(asked: argparse.Namespace) -> int:
     run_dir = run_here(asked.run)
     with announced_key():
-        return sealed(run_dir, as_json=asked.json)
+        return sealed(run_dir, to=asked.to or "", endpoint=asked.endpoint_url or "", as_json=asked.json)
 
 
-def sealed(run_dir: Path, *, as_json: bool = False) -> int:
-    """Seal a run and say what was made."""
-    from gameday.runner.sealing import seal  # noqa: PLC0415 - each command pays only for itself
+def sealed(run_dir: Path, *, to: str = "", endpoint: str = "", as_json: bool = False) -> int:
+    """Seal a run, send it where the policy or `to` says, and say what was made.
 
-    made = seal(run_dir)
+    A run that is sealed already is only sent, with the addenda that came since.
+    """
+    from gameday.runner.sealing import BUNDLE, keeping_of, seal  # noqa: PLC0415 - only for this command
+    from gameday.runner.sending import checked_sink, send  # noqa: PLC0415
+
+    keeping = keeping_of(run_dir)
+    if to:
+        keeping = replace(keeping, sink=checked_sink(to), sink_endpoint=endpoint)
+    if not (keeping.sink and (run_dir / BUNDLE).is_dir()):
+        _say_sealed(seal(run_dir), as_json=as_json)
+    if keeping.sink:
+        sent = send(run_dir, keeping)
+        out = sys.stderr if as_json else sys.stdout
+        print(f"sent {sent.objects} files to {sent.to}, held until {sent.until_utc}", file=out)
+        print(f"  {sent.receipt} says which version of each", file=out)
+    return exits.PASS
+
+
+def _say_sealed(made: Sealed, *, as_json: bool) -> None:
     if as_json:
         said = {"bundle": str(made.bundle), "manifest_sha256": made.manifest_sha256, "leaf": made.leaf,
                 "time_stamp": made.stamped}  # fmt: skip
         print(json.dumps(said, indent=1))
-        return exits.PASS
+        return
     print(f"sealed {made.bundle}")
     print(f"  manifest SHA-256 {made.manifest_sha256}, leaf {made.leaf} of the register")
     print(f"  time stamp: {made.stamped}")
     print(f"  {made.bundle / 'VERIFY.md'} says how anybody can check it")
-    return exits.PASS
 
 
 def _signoff(asked: argparse.Namespace) -> int:
