@@ -183,6 +183,8 @@ def test_the_runners_key_is_made_at_first_need_and_openssl_reads_it(tmp_path, mo
     assert signed.keyid == f"SHA256:{hashlib.sha256(der.stdout).hexdigest()}"
     assert path.with_suffix(".pub").read_text() == signed.public_pem
     Ed25519PublicKey.from_public_bytes(signed.public_raw).verify(signed.signatures[0], b"one")
+    words = ["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", path]
+    assert subprocess.run(words, capture_output=True, check=True).stdout == path.read_bytes()
     os.chmod(path, 0o644)
     with pytest.raises(Refused, match="chmod 600"):
         keys.sign((b"two",))
