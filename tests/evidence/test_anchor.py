@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -18,7 +20,9 @@ from gameday.hosts.stamping import stamp
 from gameday.plan.keeping import Keeping
 from gameday.plan.load import load_plan
 from gameday.runner.anchor import anchor, enter_refusal, register_of
+from gameday.runner.sealing import seal
 from tests.drills import ROOT, SHORT, Run, make_project
+from tests.evidence.sealed import by_hand
 from tests.tsa import authority, openssl
 
 NOBODY = "http://127.0.0.1:9/tsr"
@@ -138,3 +142,41 @@ def test_a_drill_is_stamped_from_its_start_to_its_end(lab, tmp_path):
 
 def sha(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_runner_that_dies_leaves_its_end_in_the_register(lab, tmp_path):
+    """The watchdog enters `crashed`, and the run is sealed like any other."""
+    project = make_project(tmp_path, **SHORT)
+    run = Run(project, "primary-loss")
+    run.wait_for(lambda kind, _: kind == "StepStarted")
+    run.kill()
+    run.wait_rescued()
+    register = register_of(project, Keeping())
+    give_up = time.monotonic() + 20
+    while len(register.leaves()) < 2:
+        assert time.monotonic() < give_up, run.explain()
+        time.sleep(0.05)
+    run.end()
+    assert [leaf["kind"] for leaf in register.leaves()] == ["started", "crashed"]
+    assert register.leaves()[1]["events"] == len((run.folder / "history.jsonl").read_bytes().splitlines())
+    sealed = seal(run.folder)
+    done = by_hand(sealed.bundle, {"RUNNER": os.environ["GAMEDAY_KEY"].replace(".key", ".pub")})
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+@pytest.mark.slow
+def test_a_drill_without_the_stamp_it_needs_is_refused_with_a_record(lab, tmp_path):
+    project = make_project(tmp_path, **SHORT)
+    (project / "policy.yaml").write_text(
+        "environments: {lab: {modules: ['*'], providers: [python, process, http]}}\n"
+        f"time_stamps: {{url: '{NOBODY}', required: true}}\n"
+    )
+    run = Run(project, "primary-loss")
+    code, out = run.end()
+    assert code == 3 and "requires a time stamp at the start" in out, out
+    assert [kind for kind, _ in run.kinds()][0] == "RunStarted"
+    assert run.kinds()[-1][1]["outcome"] == "refused"
+    leaves = register_of(project, Keeping()).leaves()
+    assert [leaf["kind"] for leaf in leaves] == ["started", "refused"]
+    assert "requires a time stamp" in leaves[1]["reason"]
