@@ -351,8 +351,7 @@ class LoadBucket:
 
     `intended` arrivals were due, `started` were started on time, `late` more than 100 ms late,
     `dropped` never started; `good` and `bad` completed in this bucket. `latency` counts successes
-    by log-linear index (see `gameday.history.histogram`), from the intended time.
-    `busy` is the generator's own share of one core, in parts per million.
+    by index (`gameday.history.histogram`), from the intended time. `busy`: share of a core, in ppm.
     """
 
     load: str
