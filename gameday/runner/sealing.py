@@ -18,9 +18,11 @@ from typing import Any
 from gameday.canonical import canonical, from_json
 from gameday.checkers.check import check
 from gameday.checkers.findings import Findings
+from gameday.checkers.view import view_of
 from gameday.errors import GameDayError, RecordError, Refused
 from gameday.evidence.attest import EVIDENCE, TEST_RESULT, Facts, envelopes, evidence, statement, test_results
 from gameday.evidence.bundle import MANIFEST, Draft, drafted, manifest
+from gameday.evidence.controls import citations
 from gameday.evidence.findings_file import FINDINGS
 from gameday.evidence.howto import HOWTO, Signer, howto
 from gameday.evidence.keys import sign
@@ -206,6 +208,10 @@ def _attest(draft: Draft, run: _Run, sha256: str) -> None:
         head=run.head,
         events=len(run.lines),
         stamped=f"{TIME}/start.tsr" in listed,
+        controls=tuple(
+            (cited.control.framework, cited.control.clause, cited.control.shown)
+            for cited in citations(view_of(run.plan, run.trace), run.findings)
+        ),
     )
     configuration = [{"name": PLAN_FILE, "digest": {"sha256": listed[PLAN_FILE]}}]
     bodies = {

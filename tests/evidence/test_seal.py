@@ -114,6 +114,11 @@ def test_the_attestations_are_canonical_and_signed_over_the_manifest(made):
     assert (rta["measure"], rta["objective_ns"], rpa["measure"]) == ("rta", 30_000_000_000, "rpa")
     assert abs(rta["max_ns"] - found["rta_s"]["max"] * 1e9) < 1000 and rta["verdict"] == "pass"
     assert body["findings_sha256"] == sha(sealed.bundle / "findings.json")
+    assert {
+        "clause": "CP-10",
+        "framework": "NIST SP 800-53r5",
+        "shown": "recovery and reconstitution",
+    } in body["controls"]
     assert any("internal only" in limit for limit in body["limitations"])
 
 
