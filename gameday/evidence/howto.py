@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 HOWTO = "VERIFY.md"
 
@@ -55,7 +56,7 @@ def howto(signers: Iterable[Signer], stamped: Iterable[tuple[str, str]]) -> byte
         stamped: Each stamped file and its token.
     """
     approve = 'ssh-keygen -Y verify -f "$SIGNERS" -n gameday-approval'
-    people = [f"{approve} -I '{s.principal}' -s '{s.path}.sig' < '{s.path}'" for s in signers]
+    people = [f"{approve} -I {quote(s.principal)} -s {quote(s.path)}.sig < {quote(s.path)}" for s in signers]
     times = [f'openssl ts -verify -data {data} -in {token} -CAfile "$ROOTS"' for data, token in stamped]
     text = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
     text = text.replace(_APPROVALS, _PEOPLE.format(commands="\n".join(people)) if people else _NOBODY)

@@ -16,7 +16,6 @@ from gameday.plan.model import Plan
 
 ENV = "env."
 LENGTH_MIN = 6
-LOG_MAX = 64 << 20
 _NAME = re.compile(r"PASSW|TOKEN|SECRET|CREDENTIAL|_KEY$|APIKEY", re.IGNORECASE)
 _NO_VALUE = re.compile(r"_(FILE|PATH|DIR|NAME|ENV)$|\AGAMEDAY_KEY\Z", re.IGNORECASE)
 _ASSIGNED = re.compile(r"(?i)\b(?:password|passwd|token|secret|api_?key)\s*=\s*'?([^\s;&']+)")
@@ -72,14 +71,15 @@ def _parts(value: str) -> Iterator[str]:
 
 def sweep(folder: Path, redact: Redactor) -> None:
     """Take secrets out of what processes wrote themselves: the logs of hosts, once they have ended."""
-    for path in folder.rglob("*"):
+    for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
-        with suppress(OSError):
-            data = path.read_bytes() if path.stat().st_size <= LOG_MAX else b""
-            if redact.is_in(data):
-                fresh = path.with_name(f".{path.name}.clean")
-                fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-                with os.fdopen(fd, "wb") as file:
-                    file.write(redact.data(data))
-                fresh.replace(path)
+        with suppress(OSError), path.open("rb") as file:
+            if not any(redact.is_in(line) for line in file):
+                continue
+            file.seek(0)
+            fresh = path.with_name(f".{path.name}.clean")
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(fd, "wb") as clean:
+                clean.writelines(redact.data(line) for line in file)
+            fresh.replace(path)

@@ -17,7 +17,7 @@ _QUERY = re.compile(
     r"(?i)[?&;](?:password|passwd|token|access_token|secret|api_?key|sig|signature)=([^&#\s]+)"
 )
 _DSN = re.compile(r"(?i)\bpassword\s*=\s*(\S+)")
-_BEARER = re.compile(r"(?i)\b(?:bearer|basic)\s+(\S{6,})")
+_BEARER = re.compile(r"(?i)\bauthorization\s*:\s*(?:bearer|basic)?\s*(\S{6,})")
 _WRITTEN = (_USERINFO, _QUERY, _DSN, _BEARER)
 _KEY = re.compile(
     r"(?i)passw|passphrase|secret|token|api_?key|credential|private_?key|^(proxy-)?authorization$|^cookie$"

@@ -67,7 +67,7 @@ def probe(said=""):
 
 PLAN = """
 title: "Leaky"
-hypothesis: Nothing leaks.
+hypothesis: A basic authentication, and no bearer of it leaks a password.
 kind: game-day
 service: orders
 author: r.ito
@@ -258,6 +258,7 @@ def test_logs_are_swept_and_links_left_alone(tmp_path):
         ("api_key=${env.V3}", "api_key=hunter2hunter2"),
         ('dsn: "${env.V7}"', 'dsn: "host=h password=hunter2hunter2"'),
         ('credential: "${env.V10}"', 'credential: "hunter2hunter2"'),
+        ('"${env.V6}"', '"Authorization: Bearer hunter2hunter2"'),
     ],
 )
 def test_a_secret_in_the_plan_itself_is_refused_without_being_said(tmp_path, old, new):
