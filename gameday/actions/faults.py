@@ -32,8 +32,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gameday import procfs
 from gameday.actions import procs
 from gameday.actions.http import ActionError
+from gameday.procfs import boot_id
 
 MARKER = "GAMEDAY_FAULT"
 ARGUMENT = "gameday-fault"
@@ -72,11 +74,6 @@ def folder() -> Path:
         if part.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise ActionError(f"{part} is not a private folder of this user: remove it and try again")
     return path
-
-
-def boot_id() -> str:
-    """Return the kernel's name for the time since it started."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def read(name: str) -> dict[str, Any]:
@@ -207,7 +204,7 @@ def begin(name: str, kind: str, config: dict[str, Any], ttl_s: float, *, ready_s
         os.close(log)
     has_begun = False
     try:
-        ticks = procs.start_ticks(process.pid)
+        ticks = procfs.start_ticks(process.pid)
         write(name, read(name) | {"pid": process.pid, "ticks": ticks})
         _say_go(process, {"kind": kind, "config": config, "ttl_s": ttl_s})
         _hear_ready(process, ready_s)
@@ -262,14 +259,14 @@ def workers(name: str) -> tuple[procs.Process, ...]:
     mark = f"{MARKER}={check_name(name)}".encode()
     session = _session(name)
     found = []
-    for pid in procs.pids():
+    for pid in procfs.pids():
         if pid == os.getpid():
             continue
-        ticks = procs.start_ticks(pid)
+        ticks = procfs.start_ticks(pid)
         if ticks is None or not procs.state_of((pid, ticks)):
             continue
         is_member = session is not None and procs.session_of(pid) == session
-        if is_member or _is_called(pid, name) or mark in procs.environment(pid):
+        if is_member or _is_called(pid, name) or mark in procfs.environment(pid):
             found.append((pid, ticks))
     return tuple(found)
 
@@ -283,7 +280,7 @@ def _session(name: str) -> int | None:
     pid = record.get("pid")
     if pid is None or record.get("state") not in ("intended", "placed"):
         return None
-    return int(pid) if procs.start_ticks(pid) in (None, record.get("ticks")) else None
+    return int(pid) if procfs.start_ticks(pid) in (None, record.get("ticks")) else None
 
 
 def _is_called(pid: int, name: str) -> bool:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gameday.actions import faults, procs
-from gameday.actions.http import ActionError
+from gameday.actions.http import ActionError, Configuration
+from gameday.plan.bind import RUN_DIR
 
 __all__ = [
     "connections",
@@ -80,10 +81,22 @@ def disk_fill(
     leave_mb: int | None = None,
     name: str = "gameday-disk-fill",
     ttl_s: float = faults.TTL_S,
+    even_the_record: bool = False,
+    configuration: Configuration = None,
 ) -> None:
     """Fill the file system of a folder: by `megabytes`, or until `leave_mb` are left (0: full).
 
     The space is held by a file without a name, so that nothing has to be found and deleted.
+
+    Args:
+        folder: Where.
+        megabytes: How much to take.
+        leave_mb: How much to leave.
+        name: The fault's name.
+        ttl_s: After how long it ends by itself.
+        even_the_record: Fill it also where the drill's own record is: without a record the drill
+            halts, so such a plan tests the runner.
+        configuration: Says where the run's folder is.
 
     Raises:
         ActionError: Not exactly one of the two is given; or the drill's own record is on that file
@@ -94,11 +107,12 @@ def disk_fill(
     place = _folder(folder)
     free_mb = shutil.disk_usage(place).free >> 20
     left_mb = free_mb - megabytes if megabytes is not None else int(leave_mb or 0)
-    here = {Path.cwd().stat().st_dev, faults.folder().stat().st_dev}
-    if place.stat().st_dev in here and left_mb < HISTORY_MB:
+    record = (configuration or {}).get(RUN_DIR)
+    here = {path.stat().st_dev for path in (faults.folder(), *([Path(record)] if record else []))}
+    if place.stat().st_dev in here and left_mb < HISTORY_MB and even_the_record is not True:
         raise ActionError(
             f"{folder} is on the file system of the drill's own record, which needs {HISTORY_MB} MB: "
-            f"{max(left_mb, 0)} MB would be left"
+            f"{max(left_mb, 0)} MB would be left; a plan that means it says `even_the_record: true`"
         )
     config = {"folder": str(place), "megabytes": megabytes, "leave_mb": leave_mb}
     _begin(name, "work.fill", config, ttl_s, ready_s=60.0)

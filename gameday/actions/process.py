@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from gameday import procfs
 from gameday.actions import faults, procs
 from gameday.actions.http import ActionError
 
@@ -139,7 +140,7 @@ def pid_in(path: str) -> procs.Process:
         pid = int(Path(path).read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError) as error:
         raise ActionError(f"the pid file {path} names no process: {error}") from None
-    ticks = procs.start_ticks(pid)
+    ticks = procfs.start_ticks(pid)
     if ticks is None:
         raise ActionError(f"the pid file {path} names process {pid}, which does not live")
     return pid, ticks

@@ -14,10 +14,9 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from gameday.actions.http import ActionError
+from gameday.procfs import PARENT, SESSION, START, STATE, pids, read, start_ticks, stat
 
 Process = tuple[int, int]
 PAUSE_S = 0.005
@@ -27,57 +26,24 @@ _OURS = re.compile(
 )
 
 
-def pids() -> Iterator[int]:
-    """Yield every process id that there is now."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again
-        if name.isdigit():
-            yield int(name)
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on; empty when there is no such process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return text[text.rfind(")") + 2 :].split()
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when there is none."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
-
-
 def session_of(pid: int) -> int:
     """Return the session that a process belongs to; 0 when there is no such process."""
-    fields = _stat(pid)
-    return int(fields[3]) if fields else 0
+    fields = stat(pid)
+    return int(fields[SESSION]) if fields else 0
 
 
 def state_of(process: Process) -> str:
     """Return the state letter of that very process; nothing when it has ended (a zombie has)."""
-    fields = _stat(process[0])
-    if not fields or int(fields[19]) != process[1] or fields[0] in "ZX":
+    fields = stat(process[0])
+    if not fields or int(fields[START]) != process[1] or fields[STATE] in "ZX":
         return ""
-    return fields[0]
+    return fields[STATE]
 
 
 def command_line(pid: int) -> str:
     """Return a process's command line with spaces between its arguments; empty when there is none."""
-    try:
-        data = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return ""
+    data = read(f"/proc/{pid}/cmdline")
     return data.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
-
-
-def environment(pid: int) -> list[bytes]:
-    """Return what a process was started with, as NAME=VALUE; empty when it is not ours to read."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
 
 
 def own_line() -> set[int]:
@@ -85,8 +51,8 @@ def own_line() -> set[int]:
     found, pid = set(), os.getpid()
     while pid > 0 and pid not in found:
         found.add(pid)
-        fields = _stat(pid)
-        pid = int(fields[1]) if fields else 0
+        fields = stat(pid)
+        pid = int(fields[PARENT]) if fields else 0
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from gameday.checkers.clocks import check_clock
 from gameday.checkers.data import check_data
 from gameday.checkers.faults import check_effects, check_halt, check_residual
 from gameday.checkers.findings import Finding, Findings, Verdict
 from gameday.checkers.levels import check_after, check_baseline, check_load
 from gameday.checkers.recovery import check_recovery
+from gameday.checkers.times import check_times
 from gameday.checkers.view import View, view_of
 from gameday.history.record import Trace
 from gameday.plan.model import Plan
@@ -24,11 +26,13 @@ def check(plan: Plan, trace: Trace) -> Findings:
     for objective in plan.objectives:
         findings.append(check_recovery(view, objective))
         findings += check_data(view, objective)
+        findings += check_times(view, objective)
     findings += check_effects(view)
     findings += check_load(view)
     findings.append(check_after(view))
     findings.append(check_residual(view))
     findings += check_halt(view)
+    findings += check_clock(view)
     findings += _check_whole(view)
     ended = view.run_ended
     return Findings(

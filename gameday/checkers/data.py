@@ -1,9 +1,16 @@
 """Recovery point actual: what was acknowledged and is gone, as counts and as an interval of time.
 
-    onset in [last acknowledgement by the old authority, read-back of the fault]
+    onset in [command of the fault, its read-back]
     x     the earliest lost acknowledged write, p the last acknowledged before it
     RPA   in [onset.lo - ack(x), onset.hi - sent(p)], not below 0
     nothing lost: RPA in [0, onset.hi - sent(last acknowledged before the onset)]
+
+The old authority may have died before an acknowledgement of its arrived here, so the last of those
+bounds nothing from below; the command does. Of several faults before the failing over, the first
+counts after whose read-back no write was sent and acknowledged. Only what was acknowledged before the
+plan began to fail over, or else before that command, was surely acknowledged by the old authority.
+Where a lost write was sent before p was, `sent(p)` is the sending of that one. Where no write that the
+old authority acknowledged survived, the loss may reach back further than the ledger: no upper end.
 
 Loss need not be a suffix, so the counts always stand beside the time.
 """
@@ -12,11 +19,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gameday.checkers.disruption import Span, disruption
 from gameday.checkers.findings import Finding, Interval, Verdict
-from gameday.checkers.recovery import disruption
 from gameday.checkers.view import Injection, View, seconds
 from gameday.history.events import LedgerMark
-from gameday.plan.model import NS, Objective, Segment, StepKind
+from gameday.plan.model import NS, Ledger, Objective, Segment, StepKind
 
 
 @dataclass(slots=True)
@@ -131,18 +138,41 @@ def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Recon
     acks = sorted(
         (write.acked_ns, write.sent_ns, number)
         for number, write in writes.items()
-        if write.acked_ns is not None
+        if write.acked_ns is not None and write.acked_ns <= read.read_ns
     )
-    before = [ack for ack in acks if ack[0] <= onset_hi_ns]
+    onset_lo_ns, old_until_ns = _begins(view, fault, acks)
+    onset_lo_ns = min(onset_lo_ns, onset_hi_ns)
+    before = [ack for ack in acks if ack[0] <= min(old_until_ns, onset_hi_ns)]
     late = [number for number in read.lost if (writes[number].acked_ns or 0) > onset_hi_ns]
     numbers = _numbers(read, len(late))
     if not before:
         why = "nothing was acknowledged before the fault, so nothing can be said to be lost"
         return Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why, (read.seq,), None, numbers)
-    interval = _interval(acks, before, set(read.lost), onset_hi_ns)
+    interval = _interval(acks, before, set(read.lost), Span(onset_lo_ns, onset_hi_ns))
     observed = _observed(interval, read)
+    numbers += _widths(view.plan.ledger, interval, Span(onset_lo_ns, onset_hi_ns))
     verdict, why = _judge(view, objective, interval, read, len(late), took_effect=fault.took_effect is True)
     return Finding(name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers)
+
+
+def _begins(view: View, fault: Injection, acks: list[tuple[int, int, int]]) -> tuple[int, int]:
+    """Return from when on the old authority may have been lost, and until when it surely answered alone."""
+    starts = _failover_starts(view)
+    until_ns = min(starts, default=fault.commanded_ns)
+    sent_ns = max((sent for acked, sent, _ in acks if acked <= until_ns), default=0)
+    for injection in view.injections:
+        seen_ns = injection.read_back_ns
+        if injection.commanded_ns >= fault.commanded_ns or seen_ns is None or sent_ns <= seen_ns:
+            return injection.commanded_ns, until_ns
+    return fault.commanded_ns, until_ns
+
+
+def _failover_starts(view: View) -> list[int]:
+    return [
+        view.started[step.id][0]
+        for step in view.plan.steps
+        if step.kind is StepKind.FAILOVER and step.segment is Segment.FAIL_OVER and step.id in view.started
+    ]
 
 
 def _ended_authority(view: View, disrupting: Injection) -> Injection:
@@ -151,30 +181,48 @@ def _ended_authority(view: View, disrupting: Injection) -> Injection:
     That is the last one before the plan began to fail over. The first bad sample may belong to an
     earlier, milder fault (a slow link, say), during which the old authority went on acknowledging.
     """
-    starts = [
-        view.started[step.id][0]
-        for step in view.plan.steps
-        if step.kind is StepKind.FAILOVER and step.segment is Segment.FAIL_OVER and step.id in view.started
-    ]
+    starts = _failover_starts(view)
     before = [i for i in view.injections if starts and i.commanded_ns <= min(starts)]
     return max(before, key=lambda i: i.commanded_ns, default=disrupting)
 
 
 def _interval(
-    acks: list[tuple[int, int, int]], before: list[tuple[int, int, int]], lost: set[int], onset_hi_ns: int
+    acks: list[tuple[int, int, int]], before: list[tuple[int, int, int]], lost: set[int], onset: Span
 ) -> Interval:
-    onset_lo_ns = before[-1][0]
     first = next((place for place, ack in enumerate(acks) if ack[2] in lost), None)
     if first is None:
-        return Interval(0, max(onset_hi_ns - before[-1][1], 0))
-    low = max(onset_lo_ns - acks[first][0], 0)
-    sent_ns = acks[first - 1][1] if first else acks[0][1]
-    return Interval(low, max(onset_hi_ns - sent_ns, low))
+        return Interval(0, max(onset.hi_ns - max(sent for _, sent, _ in before), 0))
+    low = max(onset.lo_ns - acks[first][0], 0)
+    if first == 0:
+        return Interval(low, None)
+    sent_ns = min(acks[first - 1][1], *(sent for _, sent, number in acks if number in lost))
+    return Interval(low, max(onset.hi_ns - sent_ns, low))
+
+
+def _widths(
+    ledger: Ledger | None, interval: Interval, onset: Span
+) -> tuple[tuple[str, int | str | None], ...]:
+    """Return the instants behind the interval, and why it is wider than a ledger of that pace promises."""
+    assert ledger is not None
+    allowed_ns = 2 * (ledger.every_ns + ledger.timeout_ns)
+    numbers: tuple[tuple[str, int | str | None], ...] = (
+        ("onset_min_ns", onset.lo_ns),
+        ("onset_max_ns", onset.hi_ns),
+        ("width_allowed_ns", allowed_ns),
+    )
+    if interval.max_ns is None or interval.max_ns - interval.min_ns <= allowed_ns:
+        return numbers
+    took = seconds(onset.hi_ns - onset.lo_ns)
+    return (
+        *numbers,
+        ("wide_because", f"the fault was read back {took} after its command, or acks were rare"),
+    )
 
 
 def _observed(interval: Interval, read: Reconciliation) -> str:
-    assert interval.max_ns is not None
     counts = f"{len(read.lost)} of {read.acked} acknowledged writes lost"
+    if interval.max_ns is None:
+        return f"at least {interval.min_ns / NS:.2f} s, {counts}, none before them kept"
     if not read.lost:
         return f"at most {interval.max_ns / NS:.2f} s, {counts}"
     return f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s, {counts}"
@@ -189,7 +237,6 @@ def _judge(
     *,
     took_effect: bool,
 ) -> tuple[Verdict, str]:
-    assert interval.max_ns is not None
     assert objective.rpo_ns is not None
     if not read.is_clean:
         return Verdict.FAIL, "the data is not clean: phantom, duplicate or corrupt writes were found"
@@ -201,6 +248,8 @@ def _judge(
         return Verdict.UNKNOWN, "the run was cut short"
     if not took_effect:
         return Verdict.UNKNOWN, "no read-back shows that the fault took effect"
+    if interval.max_ns is None:
+        return Verdict.UNKNOWN, "no earlier write survived: the loss may reach back further than the ledger"
     if interval.max_ns > objective.rpo_ns:
         return Verdict.UNKNOWN, "the objective lies inside the interval: write faster to decide"
     return Verdict.PASS, "numbered writes on the users' path, read back from the recovered authority"

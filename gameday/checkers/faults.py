@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from gameday.checkers.debts import debts_of
 from gameday.checkers.findings import Finding, Verdict
 from gameday.checkers.view import View, seconds
 from gameday.plan.model import StepKind
+
+_NOT_THE_TARGETS = (
+    "baseline", "history", "load", "watchdog", "safety lever", "lease", "approval", "policy",
+)  # fmt: skip
 
 
 def check_effects(view: View) -> tuple[Finding, ...]:
@@ -33,7 +38,7 @@ def check_residual(view: View) -> Finding:
     title = "no fault is left"
     if not view.started:
         return Finding(title, Verdict.PASS, "0 left", "0", "faults", "nothing was started")
-    owed = _owed(view)
+    owed = {debt.step for debt in debts_of(view.plan, view.trace).left}
     stuck = view.run_ended.stuck if view.run_ended is not None else ()
     left = sorted(owed | set(stuck))
     numbers: tuple[tuple[str, int | str | None], ...] = tuple(
@@ -53,21 +58,6 @@ def check_residual(view: View) -> Finding:
     return Finding(title, Verdict.PASS, "0 left", "0", "faults", why, events, None, numbers)
 
 
-def _owed(view: View) -> set[str]:
-    """Return the steps whose undo is owed and was not shown to have worked."""
-    by_target: dict[str, list[str]] = {}
-    for step in view.plan.steps:
-        injected = step.kind is not StepKind.FAULT or any(i.step.id == step.id for i in view.injections)
-        if not step.owes_undo or step.id not in view.started or not injected:
-            continue
-        if step.supersedes:
-            for target in step.supersedes:
-                by_target.pop(target, None)
-        by_target.setdefault(step.target or step.id, []).append(step.id)
-    undone = {event.step for _, _, event in view.undo_ends if event.undone}
-    return {step for steps in by_target.values() for step in steps} - undone
-
-
 def _time(view: View, step: str) -> int | None:
     start = next((at for at, _, e in view.undo_starts if e.step == step), None)
     end = next((e.read_back_ns or at for at, _, e in view.undo_ends if e.step == step and e.undone), None)
@@ -84,11 +74,7 @@ def check_halt(view: View) -> tuple[Finding, ...]:
         return ()
     at_ns, seq, halted = view.halted
     verdict = Verdict.FAIL
-    if (
-        view.is_interrupted
-        or view.lost
-        or halted.by in ("baseline", "history", "load", "watchdog", "safety lever", "lease", "approval")
-    ):
+    if view.is_interrupted or view.lost or halted.by in _NOT_THE_TARGETS:
         verdict = Verdict.UNKNOWN
     gone_ns = max((e.read_back_ns or at for at, _, e in view.undo_ends if e.undone), default=None)
     numbers: list[tuple[str, int | str | None]] = [("halted_at_ns", at_ns)]

@@ -1,147 +1,22 @@
-"""Recovery time actual: an interval with a method, judged by its upper end.
+"""Recovery time actual: the interval of a disruption, judged by its upper end.
 
-A sample says only that the service was up or down at some instant between its sending and its end.
-
-    onset    in [max(sent of the last good before, first fault command), end of the first bad]
-    recovery in [sent of the last bad, end of the first good of the run that then held]
-    RTA      in [recovery.lo - onset.hi, recovery.hi - onset.lo]
-
-Held: `held_goods` good samples in a row, and every steady-state SLO met over the stabilisation
-window, at no less than the minimum capacity under load. A relapse voids it.
+How the interval comes about stands in `gameday.checkers.disruption`. Here it is held against the
+objective, and it is said who brought the service back and what the time went into.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from gameday.checkers.clocks import bound_between, widened
+from gameday.checkers.disruption import Recovery, disruption
 from gameday.checkers.findings import Finding, Interval, Verdict
-from gameday.checkers.view import Injection, View, seconds
-from gameday.checkers.window import Levels
-from gameday.history.events import Phase, Reading, Sample
+from gameday.checkers.view import View, seconds
+from gameday.history.events import Phase, Reading
 from gameday.plan.model import NS, Objective, Probe, StepKind
 
 METHOD = (
     "from the last good to the first bad sample, until the last bad to the first good one "
     "of the run that held"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """An instant known to lie in [lo_ns, hi_ns]."""
-
-    lo_ns: int
-    hi_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What the samples of one probe say about one disruption."""
-
-    onset: Span | None
-    recovered: Span | None
-    fault: Injection
-    relapsed: bool = False
-    unreadable: int = 0
-    down_until_ns: int = 0  # Where it had not recovered: the last instant at which that is known.
-    is_unsure: bool = False  # It answered again, and nobody measured whether that held.
-
-    @property
-    def interval(self) -> Interval | None:
-        """The RTA; `max_ns` None when it had not recovered when observation ended."""
-        if self.onset is None:
-            return None
-        if self.recovered is None:
-            return Interval(max(self.down_until_ns - self.onset.hi_ns, 0), None)
-        low = max(self.recovered.lo_ns - self.onset.hi_ns, 0)
-        return Interval(low, max(self.recovered.hi_ns - self.onset.lo_ns, 0))
-
-
-def disruption(view: View, objective: Objective) -> Recovery | None:
-    """Return the disruption of an objective's service; None when nothing was injected."""
-    if not view.injections:
-        return None
-    first_fault_ns = view.injections[0].commanded_ns
-    samples = sorted(
-        (s for s in view.trace.samples if s.probe == objective.measured_by), key=lambda s: s.sent_ns
-    )
-    until_ns = view.failback_ns
-    window = [s for s in samples if s.sent_ns < until_ns]
-    readable = [s for s in window if s.reading is not Reading.UNREADABLE]
-    start = next(
-        (n for n, s in enumerate(readable) if s.reading is Reading.BAD and s.ended_ns >= first_fault_ns),
-        None,
-    )
-    if start is None:
-        return Recovery(None, None, view.injections[-1])
-    bad = readable[start]
-    fault = max((i for i in view.injections if i.commanded_ns <= bad.ended_ns), key=lambda i: i.commanded_ns)
-    # Several samples may be in flight at once. A good one shows the service up before the bad one's
-    # instant only if it had ended before that was sent; one that overlaps may have been answered later.
-    goods = (s for s in readable[:start] if s.reading is Reading.GOOD and s.ended_ns <= bad.sent_ns)
-    good_before_ns = max((s.sent_ns for s in goods), default=0)
-    # Not the last fault's command: an earlier one may have been the one that hurt.
-    onset = Span(max(good_before_ns, first_fault_ns), _first_end_ns(readable[start:], bad))
-    found = _recovered(view, objective, readable[start:], onset.hi_ns, until_ns)
-    found = replace(found, onset=onset, fault=fault)
-    hi_ns = found.recovered.hi_ns if found.recovered else readable[-1].ended_ns
-    unreadable = sum(s.reading is Reading.UNREADABLE and onset.lo_ns <= s.sent_ns <= hi_ns for s in window)
-    return replace(found, unreadable=unreadable)
-
-
-def _first_end_ns(samples: list[Sample], first: Sample) -> int:
-    """Return when the first bad sample ended: of those in flight beside `first`, the quickest."""
-    beside = (s for s in samples if s.reading is Reading.BAD and s.sent_ns <= first.ended_ns)
-    return min(s.ended_ns for s in beside)
-
-
-def _recovered(
-    view: View, objective: Objective, samples: list[Sample], down_ns: int, until_ns: int
-) -> Recovery:
-    """Return what is known of the recovery, without its onset; a relapse voids an earlier one.
-
-    A good sample that was sent before `down_ns`, when the service was surely down, may have been
-    answered before it went down: it shows no recovery.
-    """
-    levels = Levels(view, objective)
-    need = objective.held_goods
-    voided = False
-    bads_after = _last_bad_runs(samples, need)
-    last_bad_ns = samples[0].sent_ns
-    missed = unsure = False
-    for number, sample in enumerate(samples):
-        if sample.reading is Reading.BAD:
-            last_bad_ns = sample.sent_ns
-            missed = unsure = False
-            continue
-        if sample.sent_ns < down_ns:
-            continue
-        following = samples[number : number + need]
-        if len(following) < need or any(s.reading is Reading.BAD for s in following):
-            continue
-        held = levels.held_from(sample.ended_ns, until_ns)
-        if not held:
-            # It answered, but not yet as well as it must; where that was not measured, nobody can tell.
-            last_bad_ns = sample.sent_ns if held is False else last_bad_ns
-            missed, unsure = missed or held is False, unsure or held is None
-            continue
-        if bads_after > number:
-            voided = True
-            continue
-        return Recovery(None, Span(last_bad_ns, sample.ended_ns), view.injections[-1], voided)
-    return Recovery(
-        None, None, view.injections[-1], voided, down_until_ns=last_bad_ns, is_unsure=unsure and not missed
-    )
-
-
-def _last_bad_runs(samples: list[Sample], need: int) -> int:
-    """Return where the last run of at least `need` bad samples ends; -1 when there is none."""
-    end, row = -1, 0
-    for number, sample in enumerate(samples):
-        row = row + 1 if sample.reading is Reading.BAD else 0
-        if row >= need:
-            end = number
-    return end
 
 
 def check_recovery(view: View, objective: Objective) -> Finding:
@@ -157,13 +32,19 @@ def check_recovery(view: View, objective: Objective) -> Finding:
     interval = found.interval
     assert interval is not None
     by = recovered_by(view, found)
+    end_ns = found.recovered.hi_ns if found.recovered else found.down_until_ns
+    bound_ns = bound_between(view, found.onset.lo_ns, end_ns)
+    interval = widened(interval, bound_ns) or interval
     verdict, why = _judge(view, objective, found, interval, by)
+    if bound_ns is None:
+        verdict, why = Verdict.UNKNOWN, "two clocks measured it, and they were not synchronised"
     numbers: list[tuple[str, int | str | None]] = [
         ("onset_min_ns", found.onset.lo_ns),
         ("onset_max_ns", found.onset.hi_ns),
         ("recovered_min_ns", found.recovered.lo_ns if found.recovered else None),
         ("recovered_max_ns", found.recovered.hi_ns if found.recovered else None),
-        ("width_allowed_ns", 2 * (probe.every_ns + probe.timeout_ns)),
+        ("width_allowed_ns", 2 * (probe.every_ns + probe.timeout_ns + (bound_ns or 0))),
+        ("clock_bound_ns", bound_ns),
         ("unreadable_samples", found.unreadable),
         ("recovered_by", by),
         ("coverage_ppm", coverage_ppm(view, probe)),
@@ -173,7 +54,7 @@ def check_recovery(view: View, objective: Objective) -> Finding:
         observed = f"at least {seconds(interval.min_ns)}, not recovered when observation ended"
     else:
         observed = f"{interval.min_ns / NS:.2f} to {interval.max_ns / NS:.2f} s"
-        if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns):
+        if interval.max_ns - interval.min_ns > 2 * (probe.every_ns + probe.timeout_ns + (bound_ns or 0)):
             numbers.append(
                 ("wide_because", f"{found.unreadable} unreadable samples, gaps or slow answers at its ends")
             )
@@ -183,6 +64,10 @@ def check_recovery(view: View, objective: Objective) -> Finding:
 def _undisturbed(view: View, objective: Objective, found: Recovery, probe: Probe, name: str) -> Finding:
     """Nobody noticed anything, which may be the best result of all, if the fault was really there."""
     limit = seconds(objective.rto_ns)
+    if view.outcome == "crashed":
+        why = "no disruption was seen before observation was cut short"
+        events, interval = (found.fault.seq,), Interval(0, None)
+        return Finding(name, Verdict.NOT_TESTED, "not bounded", limit, "s", why, events, interval)
     unseen_ns = longest_unseen_ns(view, objective)
     if unseen_ns is None:
         why = "the probe was not read after the fault, and unmeasured time is not good time"
@@ -213,11 +98,8 @@ def longest_unseen_ns(view: View, objective: Objective) -> int | None:
     lasted to the end of the observation. None when no good sample was sent after the fault.
     """
     from_ns, until_ns = view.injections[0].commanded_ns, view.failback_ns
-    good = sorted(
-        (s.sent_ns, s.ended_ns)
-        for s in view.trace.samples
-        if s.probe == objective.measured_by and s.reading is Reading.GOOD and s.sent_ns < until_ns
-    )
+    mine = view.samples.get(objective.measured_by, ())
+    good = [(s.sent_ns, s.ended_ns) for s in mine if s.reading is Reading.GOOD and s.ended_ns <= until_ns]
     first = next((place for place, (sent_ns, _) in enumerate(good) if sent_ns >= from_ns), None)
     if first is None:
         return None
@@ -347,8 +229,6 @@ def coverage_ppm(view: View, probe: Probe) -> int:
     if begun_ns is None:
         return 0
     due = max((view.last_ns - begun_ns) // probe.every_ns, 1)
-    got = sum(
-        s.probe == probe.name and s.reading is not Reading.UNREADABLE and s.sent_ns >= begun_ns
-        for s in view.trace.samples
-    )
+    mine = view.samples.get(probe.name, ())
+    got = sum(s.reading is not Reading.UNREADABLE and s.sent_ns >= begun_ns for s in mine)
     return min(got * 1_000_000 // due, 1_000_000)

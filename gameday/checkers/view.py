@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from gameday.history.events import (
     ClockRead,
@@ -15,13 +17,14 @@ from gameday.history.events import (
     PhaseChanged,
     RunEnded,
     RunnerLost,
+    Sample,
     StepEnded,
     StepStarted,
     UndoEnded,
     UndoStarted,
 )
 from gameday.history.record import Record, Trace
-from gameday.plan.model import Plan, Step, StepKind
+from gameday.plan.model import Objective, Plan, Step, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,14 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the checkers ask of a history."""
+    """What the checkers ask of a history. `samples` holds each probe's, in the order they were sent.
+
+    `memo` keeps what several checkers need of one objective.
+    """
 
     plan: Plan
     trace: Trace
+    samples: dict[str, tuple[Sample, ...]]
     injections: tuple[Injection, ...]
     started: dict[str, tuple[int, int]]
     ended: dict[str, tuple[int, StepEnded]]
@@ -62,8 +69,9 @@ class View:
     lost: bool
     last_ns: int
     reads: tuple[tuple[int, int, LedgerRead], ...]
-    clocks: tuple[ClockRead, ...]
+    clocks: tuple[tuple[int, int, ClockRead], ...]
     load_lost: str
+    memo: dict[Objective, object] = field(default_factory=dict, compare=False)
 
     @property
     def outcome(self) -> str:
@@ -102,7 +110,7 @@ class _Draft:
     undo_ends: list[tuple[int, int, UndoEnded]] = field(default_factory=list)
     phases: list[tuple[int, int, PhaseChanged]] = field(default_factory=list)
     reads: list[tuple[int, int, LedgerRead]] = field(default_factory=list)
-    clocks: list[ClockRead] = field(default_factory=list)
+    clocks: list[tuple[int, int, ClockRead]] = field(default_factory=list)
     halted: tuple[int, int, Halted] | None = None
     run_ended: RunEnded | None = None
     lost: bool = False
@@ -132,7 +140,7 @@ class _Draft:
             case LedgerRead() as event:
                 self.reads.append((at_ns, seq, event))
             case ClockRead() as event:
-                self.clocks.append(event)
+                self.clocks.append((at_ns, seq, event))
             case LoadReported(state="lost") as event:
                 self.load_lost = event.detail or "lost"
             case _:
@@ -147,6 +155,7 @@ def view_of(plan: Plan, trace: Trace) -> View:
     return View(
         plan=plan,
         trace=trace,
+        samples=_by_probe(trace.samples),
         injections=_injections(plan, draft.started, draft.ended),
         started=draft.started,
         ended=draft.ended,
@@ -161,6 +170,17 @@ def view_of(plan: Plan, trace: Trace) -> View:
         clocks=tuple(draft.clocks),
         load_lost=draft.load_lost,
     )
+
+
+def _by_probe(samples: Iterable[Sample]) -> dict[str, tuple[Sample, ...]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        mine = found.get(sample.probe)
+        if mine is None:
+            found[sample.probe] = [sample]
+        else:
+            mine.append(sample)
+    return {probe: tuple(sorted(mine, key=attrgetter("sent_ns"))) for probe, mine in found.items()}
 
 
 def _injections(

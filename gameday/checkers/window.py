@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import accumulate
 
 from gameday.checkers.view import View
-from gameday.history.events import LoadBucket, Phase, Reading
+from gameday.history.events import LoadBucket, Phase, Reading, Sample
 from gameday.history.histogram import PERCENTILE_PPM, upper_us
 from gameday.plan.model import PPM, Objective, Slo
+
+SLICE_NS = 100_000_000  # A load bucket's length.
 
 
 class Levels:
@@ -20,7 +24,7 @@ class Levels:
         wanted = view.plan.steady_state.slos
         self._slos = [slo for slo in view.plan.slos if slo.name in wanted]
         self._probes = {
-            slo.probe: _Counts([s for s in view.trace.samples if s.probe == slo.probe])
+            slo.probe: _Counts(view.samples.get(slo.probe, ()), _period_ns(view, slo.probe))
             for slo in self._slos
             if slo.probe is not None
         }
@@ -34,7 +38,9 @@ class Levels:
     def held_from(self, start_ns: int, until_ns: int) -> bool | None:
         """Tell whether all levels held over the stabilisation window from `start_ns`.
 
-        None when a level was not measured in it, and none that was measured was missed.
+        None when a level was not measured in it, and none that was measured was missed. It was measured
+        when at least half of the samples (or slices of load) due in the window are there: unmeasured
+        time is not good time.
         """
         end_ns = start_ns + self._stabilise_ns
         if end_ns > until_ns:
@@ -45,18 +51,29 @@ class Levels:
         if self._baseline_rate is None:
             return True
         rate = self._rate(start_ns, end_ns)
+        if rate is None:
+            return None
         needed = self._baseline_rate * self._objective.minimum_capacity_ppm / PPM
         # Counting arrivals in a window is uncertain by one at each end.
         slack = 2e9 / self._stabilise_ns
-        return rate is not None and rate + slack >= needed
+        return rate + slack >= needed
+
+    def capacity_ppm(self, start_ns: int) -> int | None:
+        """Return the good throughput of the window from `start_ns` as a share of the baseline's."""
+        rate = self._rate(start_ns, start_ns + self._stabilise_ns)
+        return None if rate is None or not self._baseline_rate else round(rate / self._baseline_rate * PPM)
 
     def _is_met(self, slo: Slo, start_ns: int, end_ns: int) -> bool | None:
         if slo.probe is not None:
-            good, valid = self._probes[slo.probe].between(start_ns, end_ns)
-            return good * PPM >= valid * slo.objective_ppm if valid else None
+            counts = self._probes[slo.probe]
+            good, valid = counts.between(start_ns, end_ns)
+            if valid and good * PPM < valid * slo.objective_ppm:
+                return False
+            due = (end_ns - start_ns) // counts.every_ns
+            return True if valid and 2 * valid >= due else None
         low, high = self._between(start_ns, end_ns)
         good, valid = self._good[high] - self._good[low], self._valid[high] - self._valid[low]
-        if not valid:
+        if not valid or not self._is_covered(start_ns, end_ns):
             return None
         if good * PPM < valid * slo.objective_ppm:
             return False
@@ -66,11 +83,19 @@ class Levels:
         return bisect_left(self._starts, start_ns), bisect_left(self._starts, end_ns)
 
     def _rate(self, start_ns: int | None, end_ns: int | None) -> float | None:
-        """Return good requests a second; None where there is no load to speak of."""
-        if start_ns is None or end_ns is None or not self._starts or end_ns <= start_ns:
+        """Return good requests a second of the slices there are; None where fewer than half are.
+
+        A window holds a slice more or less than its length, and load that is not generated any more was
+        not answered badly: it is the slices' time that counts.
+        """
+        if start_ns is None or end_ns is None or not self._is_covered(start_ns, end_ns):
             return None
         low, high = self._between(start_ns, end_ns)
-        return (self._good[high] - self._good[low]) * 1e9 / (end_ns - start_ns)
+        return (self._good[high] - self._good[low]) * 1e9 / ((high - low) * SLICE_NS)
+
+    def _is_covered(self, start_ns: int, end_ns: int) -> bool:
+        low, high = self._between(start_ns, end_ns)
+        return high > low and 2 * (high - low) * SLICE_NS >= end_ns - start_ns
 
 
 class _Latencies:
@@ -96,15 +121,18 @@ class _Latencies:
         return total > 0 and self._below[high] - self._below[low] >= rank
 
 
+def _period_ns(view: View, probe: str) -> int:
+    return next((p.every_ns for p in view.plan.probes if p.name == probe), 1)
+
+
 class _Counts:
     """Good and valid samples before any instant."""
 
-    def __init__(self, samples: list) -> None:  # type: ignore[type-arg]
-        readable = sorted(
-            (s for s in samples if s.reading is not Reading.UNREADABLE), key=lambda s: s.sent_ns
-        )
-        self._sent = [s.sent_ns for s in readable]
-        self._good = [0, *accumulate(int(s.reading is Reading.GOOD) for s in readable)]
+    def __init__(self, samples: Sequence[Sample], every_ns: int) -> None:
+        readable = [s for s in samples if s.reading is not Reading.UNREADABLE]
+        self.every_ns = every_ns
+        self._sent = array("q", (s.sent_ns for s in readable))
+        self._good = array("q", accumulate((s.reading is Reading.GOOD for s in readable), initial=0))
 
     def between(self, start_ns: int, end_ns: int) -> tuple[int, int]:
         low, high = bisect_left(self._sent, start_ns), bisect_left(self._sent, end_ns)

@@ -86,7 +86,7 @@ def _look(asked: argparse.Namespace) -> int:
         conclude(run_dir)
         print(run_dir / REPORT)
         return exits.PASS
-    return _findings(run_dir, as_json=asked.json)
+    return _findings(run_dir, as_json=asked.json, is_check=asked.command == "check")
 
 
 def _runs(runs: list[Any], *, as_json: bool) -> int:
@@ -105,20 +105,41 @@ def _runs(runs: list[Any], *, as_json: bool) -> int:
     return exits.PASS
 
 
-def _findings(run_dir: Path, *, as_json: bool) -> int:
-    """Recompute the findings of a run and show them; the exit code is that of the run."""
+def _findings(run_dir: Path, *, as_json: bool, is_check: bool) -> int:
+    """Recompute the findings of a run and show them; the exit code is that of the run.
+
+    `check` also holds them against findings.json, and fails when that is not the same to the byte.
+    """
     from gameday.checkers.document import as_document  # noqa: PLC0415
     from gameday.console.summary import summary_lines  # noqa: PLC0415
+    from gameday.evidence.compared import differences  # noqa: PLC0415
     from gameday.history.read import read_records  # noqa: PLC0415
-    from gameday.runner.conclude import conclude  # noqa: PLC0415
+    from gameday.runner.conclude import conclude, recompute  # noqa: PLC0415
     from gameday.runner.listing import outcome_of  # noqa: PLC0415
 
-    document = as_document(conclude(run_dir))
+    document = as_document(recompute(run_dir))
     outcome = outcome_of(read_records(run_dir))
+    differing = differences(run_dir, document) if outcome != "running" else []
+    if differing is None:
+        conclude(run_dir)  # Nobody has written them down yet: its runner died.
     if outcome == "running":
         document["outcome"] = outcome
     if as_json:
         print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
         print("\n".join(summary_lines(document, run_dir, colour=sys.stdout.isatty())))
-    return exits.code_of(document)
+    if not is_check or outcome == "running":
+        return exits.code_of(document)
+    return _held_against(differing, exits.code_of(document))
+
+
+def _held_against(differing: list[str] | None, code: int) -> int:
+    """Say whether findings.json is what was recomputed; beside the document, which goes to the output."""
+    said = "findings.json is the same, byte for byte"
+    if differing is None:
+        said = "findings.json was not there; it is now"
+    elif differing:
+        said = "findings.json is NOT what the history gives:\n  " + "\n  ".join(differing)
+        said += "\n  `gameday report` writes it anew; ask first who changed it, or which version wrote it."
+    print(said, file=sys.stderr)
+    return exits.FAIL if differing else code

@@ -168,7 +168,9 @@ def _recover(asked: argparse.Namespace) -> int:
     run_dir = run_here(asked.run)
     for line in owed_by_hand(run_dir):
         print(line, flush=True)
-    end = recover(run_dir, asked.runner_is_gone, by=operator(asked))
+    project = find_project(run_dir)  # A run folder may lie elsewhere.
+    project = project if (project / "experiments").is_dir() else Path.cwd()
+    end = recover(run_dir, asked.runner_is_gone, by=operator(asked), project=project)
     return _tell(end)
 
 

@@ -127,8 +127,9 @@ class State:
 
     @property
     def is_refused(self) -> bool:
-        """Tell whether nobody approved before anything was touched: no test, and nothing to undo."""
-        return self.halted is not None and self.halted.by == "approval" and not self.people.touched
+        """Tell whether the right to begin was not there before anything was touched: nothing was tested."""
+        by = self.halted.by if self.halted is not None else ""
+        return by in ("approval", "policy") and not self.people.touched
 
     def step(self, step_id: str) -> Step:
         """Return the plan's step of that id."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gameday.checkers.debts import debts_of
 from gameday.checkers.findings import Finding, Findings
 from gameday.checkers.view import View
 from gameday.history.events import KillAsked, StepEnded, UndoEnded, UndoStarted, Warned
@@ -106,7 +107,7 @@ def account_of(view: View, findings: Findings) -> Account:
         view=view,
         steps=tuple(_step_run(view, step, kills) for step in view.plan.steps if step.id in view.started),
         undos=undos,
-        faults=_faults(view, undos),
+        faults=_faults(view),
         outages=tuple(outage for outage in map(_outage, findings.findings) if outage is not None),
         warnings=tuple(warnings),
         unknown_steps=tuple(sorted({name for name in (*view.started, *view.ended) if name not in known})),
@@ -144,25 +145,20 @@ def _undos(view: View, known: dict[str, Step]) -> tuple[UndoRun, ...]:
     return tuple(sorted(runs, key=lambda run: run.start_ns))
 
 
-def _faults(view: View, undos: tuple[UndoRun, ...]) -> tuple[FaultRun, ...]:
+def _faults(view: View) -> tuple[FaultRun, ...]:
     """Follow each fault through the steps that superseded its undo to the read-back that ended it."""
+    debts, steps = debts_of(view.plan, view.trace), {step.id: step for step in view.plan.steps}
     runs = []
     for injection in view.injections:
-        step = injection.step
-        mine = {step.id}
-        for other in view.plan.steps:
-            began = view.started.get(other.id)
-            if began is not None and began[0] >= injection.commanded_ns and step.target in other.supersedes:
-                mine.add(other.id)
-        end = next((u for u in undos if u.step.id in mine and u.gone_ns is not None), None)
+        end = debts.end_of(injection.step.id)
         runs.append(
             FaultRun(
-                step=step,
+                step=injection.step,
                 start_ns=injection.commanded_ns,
                 in_place=injection.took_effect,
                 read_back_ns=injection.read_back_ns,
-                gone_ns=end.gone_ns if end else None,
-                gone_by=end.step if end else None,
+                gone_ns=end[1] if end else None,
+                gone_by=steps[end[0]] if end else None,
             )
         )
     return tuple(runs)

@@ -120,8 +120,8 @@ def controls(account: Account, findings: Findings) -> Table:
     note = (
         f"{len(found)} of the {len(CONTROLS)} clauses that gameday knows. Evidence towards a control, never"
         " compliance with it: that is for whoever assesses a period and a population. A clause is listed only"
-        " when this run did all of what it asks for. Pass or fail is said of the findings it rests on, never of"
-        f" the clause; a test that failed is evidence of testing too. The run was in environment"
+        " when this run did all of what it asks for. Pass or fail is said of the findings it rests on, never"
+        f" of the clause; a test that failed is evidence of testing too. The run was in environment"
         f" {account.view.plan.target.environment}. It is no threat-led penetration test (DORA Art. 26)."
     )
     columns = ("Clause", "What this run shows", "Findings behind it", "Where in this report")

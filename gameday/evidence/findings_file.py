@@ -24,7 +24,12 @@ def write(run_dir: Path, document: dict[str, Any]) -> Path:
     Raises:
         HistoryError: The file is a link, or cannot be written.
     """
-    return write_whole(run_dir / FINDINGS, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return write_whole(run_dir / FINDINGS, text_of(document))
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """Return the text of findings.json."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def write_whole(path: Path, text: str) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from gameday.checkers.findings import Findings
 from gameday.evidence.account import Account
 from gameday.evidence.narrate import narrate
-from gameday.evidence.series import Stretch, baseline_begin, tally
+from gameday.evidence.series import baseline_begin, tally
 from gameday.evidence.tables import Cell, Table, figure, probe_row, row
 from gameday.evidence.words import READ_BACK_WORDS, at, limit, load_words, percent, shown, span
 from gameday.history.events import (
@@ -18,6 +18,7 @@ from gameday.history.events import (
     HostStarted,
     Noted,
     RunStarted,
+    Sample,
     TargetsResolved,
 )
 from gameday.history.policyevents import PolicyApplied, Preflighted
@@ -103,7 +104,7 @@ def errors(trace: Trace) -> Table:
     return Table("Failed requests by kind", ("Kind", "Requests"), rows)
 
 
-def coverage(account: Account, read: dict[str, list[Stretch]]) -> Table:
+def coverage(account: Account, read: dict[str, tuple[Sample, ...]]) -> Table:
     """How each probe was read: unmeasured time is not good time."""
     begun_ns = baseline_begin(account.view.trace)
     rows = []
@@ -217,6 +218,8 @@ def machine(trace: Trace) -> Table:
     started = trace.first(RunStarted)
     if started is not None:
         software = ", ".join(f"{name} {version}" for name, version in started.software)
+        if started.login:
+            rows.append(row("operator, as logged in", started.login))
         rows.append(row("machine", started.machine))
         rows.append(row("software", f"gameday {started.gameday_version}, {software}"))
     hosts = [r.event for r in trace.records if isinstance(r.event, HostStarted)]

@@ -18,12 +18,11 @@ from gameday.checkers.findings import AUDITOR_WORD, Findings
 from gameday.checkers.view import view_of
 from gameday.evidence import cover, handwork, management, papers, tables
 from gameday.evidence.account import Account, account_of
-from gameday.evidence.series import Stretch, by_probe
 from gameday.evidence.story import banner, brief, needed, not_tested, story
 from gameday.evidence.timeline import closeup, timeline
 from gameday.evidence.tracking import Tracked
 from gameday.evidence.words import shown
-from gameday.history.events import RunStarted
+from gameday.history.events import RunStarted, Sample
 from gameday.history.record import Trace
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest
@@ -81,8 +80,9 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
         findings: What the checkers say of it.
         mending: What people made of the findings since.
     """
-    account = account_of(view_of(plan, trace), findings)
-    read = by_probe(trace.samples, plan.probes)
+    view = view_of(plan, trace)
+    account = account_of(view, findings)
+    read = {probe.name: view.samples.get(probe.name, ()) for probe in plan.probes}
     genesis = next((r for r in trace.records if isinstance(r.event, RunStarted)), None)
     run = genesis.event.run if genesis and isinstance(genesis.event, RunStarted) else ""
     untested, digest = not_tested(account, findings), plan_digest(plan)
@@ -124,7 +124,7 @@ def _front(plan: Plan, trace: Trace, account: Account) -> list[tables.Table]:
 
 
 def _measured(
-    plan: Plan, trace: Trace, findings: Findings, account: Account, read: dict[str, list[Stretch]]
+    plan: Plan, trace: Trace, findings: Findings, account: Account, read: dict[str, tuple[Sample, ...]]
 ) -> list[tables.Table]:
     """Return the measurements that the verdicts rest on."""
     return papers.present(

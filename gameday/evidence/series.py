@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from gameday.history.events import LoadBucket, Phase, PhaseChanged, Reading, Sample
 from gameday.history.histogram import percentile_us
 from gameday.history.record import Trace
-from gameday.plan.model import NS, Probe
+from gameday.plan.model import NS
 
 COLUMNS = 400
 SLOT_NS = 100_000_000
+_SENT = attrgetter("sent_ns")
 _WEIGHT = {Reading.GOOD: 0, Reading.UNREADABLE: 1, Reading.BAD: 2}
 
 
@@ -47,7 +49,7 @@ class LoadPoint:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of time in which every reading was alike, or one reading from its sending to its end."""
+    """A stretch of time in which every reading was alike."""
 
     start_ns: int
     end_ns: int
@@ -131,22 +133,31 @@ def _ms(latency_us: float | None) -> float | None:
     return None if latency_us is None else latency_us / 1000
 
 
-def stretches(readings: Iterable[Stretch], every_ns: int, window: Window) -> list[Stretch]:
+def stretches(readings: Iterable[Sample], every_ns: int, window: Window) -> list[Stretch]:
     """Return what was read, worst reading of each column first, equal neighbours joined.
 
     A column is at least two periods wide, so an empty one is a gap in the observation and no jitter.
     """
     width_ns = max(window.span_ns // COLUMNS, 2 * every_ns, 1)
+    start_ns, end_ns = window.start_ns, window.end_ns
     columns: dict[int, Reading] = {}
     first_ns: dict[int, int] = {}
-    for item in readings:
-        if item.start_ns < window.start_ns or item.start_ns > window.end_ns:
+    for item in sorted(readings, key=_SENT):
+        sent_ns = item.sent_ns
+        if not start_ns <= sent_ns <= end_ns:
             continue
-        number = (item.start_ns - window.start_ns) // width_ns
+        number = (sent_ns - start_ns) // width_ns
         before = columns.get(number)
-        first_ns[number] = min(first_ns.get(number, item.start_ns), item.start_ns)
-        if before is None or _WEIGHT[item.reading] > _WEIGHT[before]:
+        if before is None:
+            columns[number], first_ns[number] = item.reading, sent_ns
+        elif before is not item.reading and _WEIGHT[item.reading] > _WEIGHT[before]:
             columns[number] = item.reading
+    return _joined(columns, first_ns, width_ns, window)
+
+
+def _joined(
+    columns: dict[int, Reading], first_ns: dict[int, int], width_ns: int, window: Window
+) -> list[Stretch]:
     joined: list[Stretch] = []
     for number in sorted(columns):
         begin_ns = window.start_ns + number * width_ns
@@ -160,32 +171,30 @@ def stretches(readings: Iterable[Stretch], every_ns: int, window: Window) -> lis
     return joined
 
 
-def by_probe(samples: Iterable[Sample], probes: Iterable[Probe]) -> dict[str, list[Stretch]]:
-    """Return each probe's readings, in the order they were written."""
-    found: dict[str, list[Stretch]] = {probe.name: [] for probe in probes}
-    for sample in samples:
-        mine = found.get(sample.probe)
-        if mine is not None:
-            mine.append(Stretch(sample.sent_ns, sample.ended_ns, sample.reading))
-    return found
+def tally(readings: Iterable[Sample], baseline_ns: int | None) -> Tally:
+    """Count one probe's readings, and find the longest stretch without a readable one.
 
-
-def tally(readings: Iterable[Stretch], baseline_ns: int | None) -> Tally:
-    """Count one probe's readings, and find the longest stretch without a readable one."""
-    found = Tally()
+    Args:
+        readings: The samples, in the order they were sent.
+        baseline_ns: When observation began, if it did.
+    """
+    good = bad = unreadable = since_baseline = gap_ns = 0
+    last_ns: int | None = None
     for item in readings:
         if item.reading is Reading.UNREADABLE:
-            found.unreadable += 1
+            unreadable += 1
             continue
         if item.reading is Reading.GOOD:
-            found.good += 1
+            good += 1
         else:
-            found.bad += 1
-        if found.last_ns is not None:
-            found.gap_ns = max(found.gap_ns, item.start_ns - found.last_ns)
-        found.last_ns = max(found.last_ns or 0, item.start_ns)
-        found.since_baseline += baseline_ns is not None and item.start_ns >= baseline_ns
-    return found
+            bad += 1
+        sent_ns = item.sent_ns
+        if last_ns is not None and sent_ns - last_ns > gap_ns:
+            gap_ns = sent_ns - last_ns
+        last_ns = sent_ns
+        if baseline_ns is not None and sent_ns >= baseline_ns:
+            since_baseline += 1
+    return Tally(good, bad, unreadable, gap_ns, last_ns, since_baseline)
 
 
 def baseline_begin(trace: Trace) -> int | None:

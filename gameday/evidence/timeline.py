@@ -7,18 +7,20 @@ of service more strongly, so the eye can follow either down through all the lane
 
 from __future__ import annotations
 
-from gameday.checkers.data import reconcile, writes_of
+from collections.abc import Iterable
+
+from gameday.checkers.data import Write, reconcile, writes_of
 from gameday.evidence import charts
 from gameday.evidence.account import Account, Outage, StepRun
 from gameday.evidence.figure import LANE, LETTER, Canvas, Figure
 from gameday.evidence.series import Stretch, Window, load_points, stretches, whole_run
 from gameday.evidence.words import WHY_UNDONE, at, span
-from gameday.history.events import LedgerMark, Phase, Reading
+from gameday.history.events import LedgerMark, Phase, Reading, Sample
 from gameday.plan.model import Probe, StepKind
 
 STEP_LANES_MAX = 40
 READINGS_MAX = 400
-Read = dict[str, list[Stretch]]
+Read = dict[str, tuple[Sample, ...]]
 
 
 def timeline(account: Account, read: Read) -> Figure:
@@ -243,19 +245,17 @@ def _reading(canvas: Canvas, part: Stretch, title: str) -> None:
     canvas.box(part.start_ns, part.end_ns, f"r-{part.reading}", title, top=top, height=height)
 
 
-def _readings(canvas: Canvas, name: str, readings: list[Stretch], every_ns: int) -> None:
+def _readings(canvas: Canvas, name: str, readings: Iterable[Sample], every_ns: int) -> None:
     """Draw each sample from its sending to its end, as long as there are not too many."""
-    inside = [r for r in readings if canvas.window.start_ns <= r.start_ns <= canvas.window.end_ns]
+    start_ns, end_ns = canvas.window.start_ns, canvas.window.end_ns
+    inside = [r for r in readings if start_ns <= r.sent_ns <= end_ns]
     if len(inside) > READINGS_MAX:
         _strip(canvas, name, stretches(inside, every_ns, canvas.window))
         return
     canvas.lane(name)
     for part in inside:
-        _reading(
-            canvas,
-            part,
-            f"{part.reading}: sent {at(part.start_ns)}, took {span(part.end_ns - part.start_ns)}",
-        )
+        took = f"{part.reading}: sent {at(part.sent_ns)}, took {span(part.ended_ns - part.sent_ns)}"
+        _reading(canvas, Stretch(part.sent_ns, part.ended_ns, part.reading), took)
     canvas.y += LANE
 
 
@@ -265,21 +265,17 @@ def _writes(canvas: Canvas, account: Account) -> None:
     if ledger is None:
         return
     writes = writes_of(account.view)
-    made = [
-        Stretch(
-            w.sent_ns, w.acked_ns or w.sent_ns, Reading.GOOD if w.mark is LedgerMark.ACKED else Reading.BAD
-        )
-        for w in writes.values()
-    ]
+    made = [_drawn(w, Reading.GOOD if w.mark is LedgerMark.ACKED else Reading.BAD) for w in writes.values()]
     _readings(canvas, "ledger writes", made, ledger.every_ns)
     read = reconcile(account.view, writes, "after-failover") or reconcile(account.view, writes, "end")
-    lost = (
-        [Stretch(writes[n].sent_ns, writes[n].acked_ns or writes[n].sent_ns, Reading.BAD) for n in read.lost]
-        if read
-        else []
-    )
+    lost = [_drawn(writes[n], Reading.BAD) for n in read.lost] if read else []
     if lost:
         _readings(canvas, "acknowledged, lost", lost, ledger.every_ns)
+
+
+def _drawn(write: Write, reading: Reading) -> Sample:
+    """Return a write as what is drawn of it: from its sending to its acknowledgement."""
+    return Sample("", write.sent_ns, write.acked_ns or write.sent_ns, reading)
 
 
 def _load(canvas: Canvas, account: Account) -> None:

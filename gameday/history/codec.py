@@ -11,6 +11,7 @@ the start's time stamp, so a history belongs to one plan and was not prepared be
 from __future__ import annotations
 
 import hashlib
+import re
 import typing
 from dataclasses import astuple, dataclass
 
@@ -24,6 +25,7 @@ STREAMS: dict[str, type[Sample | LoadBucket | LedgerEntry]] = {
     "load": LoadBucket,
     "ledger": LedgerEntry,
 }
+_PLAIN = re.compile(r"[ !#-\[\]-~]*").fullmatch  # What JSON spells as it is.
 _KINDS: dict[str, type] = {cls.__name__: cls for cls in typing.get_args(Command | Report)}
 
 
@@ -83,4 +85,10 @@ def decode_record(data: object) -> tuple[Record, str]:
 
 def encode_item(item: Sample | LoadBucket | LedgerEntry) -> bytes:
     """Return the line of a segment item, newline included."""
+    if isinstance(item, Sample) and _PLAIN(item.probe) and _PLAIN(item.detail):
+        # A thousand of these a second must cost next to nothing; the form is the same.
+        return (
+            f'{{"detail":"{item.detail}","ended_ns":{item.ended_ns:d},"probe":"{item.probe}",'
+            f'"reading":"{item.reading}","sent_ns":{item.sent_ns:d}}}\n'
+        ).encode("ascii")
     return canonical(to_json(item)) + b"\n"

@@ -14,7 +14,6 @@ from enum import StrEnum
 
 from gameday.history.people import PeopleCommand, PeopleReport
 from gameday.history.policyevents import PolicyReport
-from gameday.history.timestamped import TimeStamped
 
 
 class Phase(StrEnum):
@@ -148,17 +147,19 @@ class RunStarted:
     software: tuple[tuple[str, str], ...]
     operator: str
     machine: str
+    login: str = ""  # who really runs it; `operator` is as claimed
     register_sha256: str = ""
     start_token_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockRead:
-    """What is known of the wall clock. `bound_ns` None: unsynchronised or unknown."""
+    """What is known of the wall clock of `boot_id`. `bound_ns` None: unsynchronised or unknown."""
 
     source: str
     bound_ns: int | None
     wall_minus_boot_ns: str
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ class HostStarted:
     pid: int
     start_ticks: int
     boot_id: str
+    marker: str = ""  # in the environment of all it starts, also of what left its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +315,6 @@ Report = (
     | ClockRead
     | TargetsResolved
     | PolicyReport
-    | TimeStamped
     | HostStarted
     | Armed
     | LoadReported

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gameday.history.timestamped import TimeStamped
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyApplied:
@@ -25,4 +27,4 @@ class Preflighted:
     checks: tuple[tuple[str, str, str], ...]
 
 
-PolicyReport = PolicyApplied | Preflighted
+PolicyReport = PolicyApplied | Preflighted | TimeStamped

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gameday.errors import Refused
-from gameday.history.events import Effect, Reading, StepEnded
+from gameday.history.events import Effect, HostStarted, Reading, StepEnded
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.spawner import Spawner
@@ -89,6 +89,10 @@ class ActivityProbe:
                 return None
             if isinstance(event, StepEnded):
                 return event
+
+    def started(self) -> HostStarted:
+        """Return the record of its host. Those that replace it are of the same family."""
+        return self._host.started("probe")
 
     def close(self) -> None:
         """End the host."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -26,12 +25,13 @@ def utc_text() -> str:
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest_ns:09d}Z"
 
 
-def boot_id() -> str:
-    """Return the kernel's name for this boot, or `unknown` where there is none."""
+def wall_ns(utc: str) -> int:
+    """Return what `utc_text` wrote, as nanoseconds since 1970; 0 when it is no such text."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
+        seconds = datetime.fromisoformat(f"{utc[:19]}+00:00").timestamp()
+        return int(seconds) * 1_000_000_000 + int(utc[20:29])
+    except ValueError:
+        return 0
 
 
 class RunClock:

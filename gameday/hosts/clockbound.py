@@ -14,6 +14,7 @@ import time
 
 from gameday.history.events import ClockRead
 from gameday.hosts.clock import boot_ns
+from gameday.procfs import boot_id
 
 _TIMEOUT_S = 2.0
 
@@ -23,14 +24,14 @@ def read_clock() -> ClockRead:
     offset = str(time.time_ns() - boot_ns())
     program = shutil.which("chronyc")
     if program is None:
-        return ClockRead("unsynchronised: no chrony on this machine", None, offset)
+        return ClockRead("unsynchronised: no chrony on this machine", None, offset, boot_id())
     try:
         done = subprocess.run(
             [program, "-n", "-c", "tracking"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
         )
-        return ClockRead("chrony", bound_ns(done.stdout), offset)
+        return ClockRead("chrony", bound_ns(done.stdout), offset, boot_id())
     except (OSError, subprocess.SubprocessError, ValueError):
-        return ClockRead("unsynchronised: chrony does not answer", None, offset)
+        return ClockRead("unsynchronised: chrony does not answer", None, offset, boot_id())
 
 
 def bound_ns(tracking: str) -> int | None:

@@ -22,9 +22,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from gameday.hosts.processes import MARKER
+from gameday.hosts.processes import MARKER, MARKER_LENGTH
 
-MARKER_LENGTH = 16
 PLACEHOLDER = "-" * MARKER_LENGTH
 REQUEST_MAX = 8192
 

@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gameday.hosts.processes import send, start_ticks
+from gameday.hosts.processes import send
 from gameday.hosts.spawner import Child, Spawner
+from gameday.procfs import start_ticks
 
 REPLY_MAX = 1 << 20
 

@@ -17,17 +17,23 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from gameday.hosts.names import RESOLVER, Unresolved
+
 BODY_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: a status, or what went wrong instead. `sent` is False when nothing left us."""
+    """What came back: a status, or what went wrong instead. `sent` is False when nothing left us.
+
+    `unresolved`: no name server answered, so nobody knows what the target would have said.
+    """
 
     status: int | None
     body: bytes
     error: str
     sent: bool
+    unresolved: bool = False
 
 
 class _Deadline(http.client.HTTPConnection):
@@ -99,10 +105,11 @@ def connect(host: str, port: int, until_s: float) -> socket.socket:
     """Connect to the first address of a name that takes it, all of them within one deadline.
 
     Raises:
+        Unresolved: No name server answered.
         OSError: None did, in time; the last address says why.
     """
     problem: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in RESOLVER.addresses(host, port, until_s):
         sock = socket.socket(family, kind, protocol)
         try:
             sock.settimeout(left_s(until_s))
@@ -142,7 +149,7 @@ def exchange(
         reply = connection.getresponse()
         data = _read(reply, body_max)
     except (OSError, http.client.HTTPException) as error:
-        return Answer(None, b"", kind_of(error), sent)
+        return Answer(None, b"", kind_of(error), sent, isinstance(error, Unresolved))
     finally:
         connection.close()
     return Answer(reply.status, data, "", sent)

@@ -22,7 +22,7 @@ from gameday.errors import RecordError, Refused
 from gameday.history.events import LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.processes import MARKER, kill_all, send
+from gameday.hosts.processes import MARKER, kill_all, marker_of, new_family, send
 from gameday.hosts.words import one_line
 from gameday.plan.model import Load
 
@@ -33,6 +33,7 @@ class LoadHost:
     """One Locust process."""
 
     def __init__(self, load: Load, *, project: Path, folder: Path, clock: RunClock, inbox: Inbox) -> None:
+        self.marker = marker_of(new_family(), 0)
         self._load = load
         self._project = project.resolve()
         self._folder = folder
@@ -94,7 +95,7 @@ class LoadHost:
     def _spawn(self, inlet: int, outlet: int) -> None:
         log = (self._folder / "locust.log").open("ab")
         env = {k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")}
-        env |= {"HOME": str(self._folder), MARKER: f"load-{os.getpid()}-{self._load.name}"}
+        env |= {"HOME": str(self._folder), MARKER: self.marker}
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [_package_root(), env.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gameday.hosts.loadhost", str(inlet), str(outlet)],
@@ -139,7 +140,7 @@ class LoadHost:
             self._ending = True
             # Once it has been waited for, its pid may be anybody's; its children still carry the mark.
             leader = self._process.pid if self._process.returncode is None else 0
-            kill_all(leader, f"load-{os.getpid()}-{self._load.name}")
+            kill_all(leader, self.marker)
 
     def close(self) -> None:
         """End Locust: by command, then SIGINT, then SIGKILL."""

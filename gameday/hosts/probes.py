@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from gameday.history.events import Reading, Sample
+from gameday.history.events import HostStarted, Reading, Sample
 from gameday.hosts.activityprobe import ActivityProbe
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
@@ -64,6 +64,10 @@ class ProbeCrew:
         pool.shutdown(wait=False, cancel_futures=True)
         late = (Reading.UNREADABLE, f"no reading within {timeout_s:g} s")
         return {name: future.result() if future in done else late for future, name in asked.items()}
+
+    def started(self) -> tuple[HostStarted, ...]:
+        """Return the records of the hosts of user code. They must be written before `start`."""
+        return tuple(host.started() for host in self._hosts)
 
     def start(self) -> None:
         """Begin sampling."""

@@ -6,6 +6,8 @@ and children that left both. The last are found by a variable in their environme
     GAMEDAY_HOST=BASE          what the host was started with: the host, and children it only forked
     GAMEDAY_HOST=BASE.TOKEN    what its activity number TOKEN executed
 
+BASE is a family and a generation: `FFFFFFFFFFFFGGGG`, hexadecimal digits. A host that was killed and
+replaced keeps its family, so that whoever knows one of them from a record finds those after it too.
 So a killed activity leaves nothing, while a service that an earlier one started on purpose stays.
 The host's own name in /proc/PID/comm tells which activity runs, for a killer that was not told.
 """
@@ -14,52 +16,27 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from gameday.procfs import SESSION, START, STATE, environment, pids, start_ticks, stat
+
 MARKER = "GAMEDAY_HOST"
+MARKER_LENGTH = 16
+FAMILY_LENGTH = 12
 NAME_PREFIX = "gameday-"
 _ROUNDS_MAX = 40
-_ENVIRON_MAX = 1 << 22  # Beyond what execve(2) takes in all.
 _DEATH_S = 0.005
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when there is no such process.
-
-    Source: proc(5), /proc/pid/stat, field 22.
-    """
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
 
 
 def is_alive(pid: int, ticks: int) -> bool:
     """Tell whether that very process still runs (a zombie does not)."""
-    fields = _stat(pid)
-    return bool(fields) and int(fields[19]) == ticks and fields[0] != "Z"
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/pid/stat from the state on; empty when there is no such process."""
-    data = _read(f"/proc/{pid}/stat", 1024)  # A name has 16 bytes and the numbers have an end.
-    return data[data.rfind(b")") + 2 :].decode("ascii", errors="replace").split()
-
-
-def _read(path: str, size_max: int) -> bytes:
-    """Read a file of /proc, empty when it is gone. Without a buffer: a halt waits for hundreds of these."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, size_max)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
+    fields = stat(pid)
+    return bool(fields) and int(fields[START]) == ticks and fields[STATE] != "Z"
 
 
 def members(leader: int, *markers: str, since_ticks: int = 0) -> Iterator[int]:
@@ -70,25 +47,79 @@ def members(leader: int, *markers: str, since_ticks: int = 0) -> Iterator[int]:
     leader started, older processes are passed over: they cannot be its own.
     """
     wanted = {f"{MARKER}={marker}".encode() for marker in markers if marker}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of hundreds costs as much again
-        if not name.isdigit():
+    for pid in _everyone():
+        if not wanted and _session(pid) != leader:
             continue
-        pid = int(name)
-        try:
-            session = os.getsid(pid)  # Costs a hundredth of reading a file of /proc.
-        except OSError:
+        fields = stat(pid)
+        if not fields or fields[STATE] == "Z" or int(fields[START]) < since_ticks:
             continue
-        if session == 0 or (session != leader and not wanted):
-            continue  # The kernel's own threads, and whoever came from outside our namespace, have none.
-        fields = _stat(pid)
-        if not fields or fields[0] == "Z" or int(fields[19]) < since_ticks:
-            continue
-        if (leader > 1 and int(fields[3]) == leader) or (wanted and not wanted.isdisjoint(_environ(pid))):
+        if (leader > 1 and int(fields[SESSION]) == leader) or (
+            wanted and not wanted.isdisjoint(environment(pid))
+        ):
             yield pid
 
 
-def _environ(pid: int) -> list[bytes]:
-    return _read(f"/proc/{pid}/environ", _ENVIRON_MAX).split(b"\0")
+def new_family() -> str:
+    """Return a name for all processes of one host, which no other host has."""
+    return secrets.token_hex(FAMILY_LENGTH // 2)
+
+
+def marker_of(family: str, generation: int) -> str:
+    """Return the marker of a host's process number `generation`."""
+    digits = MARKER_LENGTH - FAMILY_LENGTH
+    return f"{family}{generation % 16**digits:0{digits}x}"
+
+
+def family_of(marker: str) -> str:
+    """Return the family that a marker names; empty when it is not a marker of an action host."""
+    return marker[:FAMILY_LENGTH] if re.fullmatch(rf"[0-9a-f]{{{MARKER_LENGTH}}}", marker) else ""
+
+
+def kin(family: str, tokens: Collection[str] | None, *, since_ticks: int) -> Iterator[int]:
+    """Yield the processes of a family: its hosts, what they forked, and what some activities executed.
+
+    Args:
+        family: From a record, so it is checked.
+        tokens: The activities whose programs count; None for all of them.
+        since_ticks: When the first host of the family started. What is older is none of it.
+    """
+    if not re.fullmatch(rf"[0-9a-f]{{{FAMILY_LENGTH}}}", family):
+        return
+    prefix, size = f"{MARKER}={family}".encode(), MARKER_LENGTH - FAMILY_LENGTH
+    for pid in _everyone():
+        fields = stat(pid)
+        if not fields or fields[STATE] == "Z" or int(fields[START]) < since_ticks:
+            continue
+        ours = [item[len(prefix) :] for item in environment(pid) if item.startswith(prefix)]
+        found = re.fullmatch(rb"[0-9a-f]{%d}(?:\.(\d+))?" % size, ours[0]) if ours else None
+        if found and (found[1] is None or tokens is None or found[1].decode() in tokens):
+            yield pid
+
+
+def kill_family(family: str, tokens: Collection[str] | None, *, since_ticks: int) -> None:
+    """SIGKILL what `kin` yields, and the sessions which that leads, until nothing is left."""
+    for _ in range(_ROUNDS_MAX):
+        left = [pid for pid in kin(family, tokens, since_ticks=since_ticks) if pid != os.getpid()]
+        if not left:
+            return
+        for pid in left:
+            leads = _session(pid) == pid
+            send(pid, signal.SIGKILL)
+            if leads:
+                kill_all(pid, since_ticks=since_ticks)
+        await_deaths(left, time.monotonic() + _DEATH_S)
+
+
+def _everyone() -> Iterator[int]:
+    """Yield the processes that could be a host's: none of the kernel's, of init's, or from outside."""
+    return (pid for pid in pids() if _session(pid) > 1)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)  # Costs a hundredth of reading a file of /proc.
+    except OSError:
+        return 0
 
 
 def send(pid: int, number: int) -> None:
@@ -157,7 +188,7 @@ def await_deaths(pids: Iterable[int], until_s: float) -> None:
 def markers_of(pid: int) -> tuple[str, ...]:
     """Return the markers of a living host: its own, and that of the activity it runs now."""
     prefix = f"{MARKER}=".encode()
-    base = next((item[len(prefix) :].decode() for item in _environ(pid) if item.startswith(prefix)), "")
+    base = next((item[len(prefix) :].decode() for item in environment(pid) if item.startswith(prefix)), "")
     if not base:
         return ()
     try:

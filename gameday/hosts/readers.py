@@ -1,7 +1,8 @@
 """How each kind of probe reads the target once: good, bad or unreadable, and a word why.
 
 Bad is whatever the target does wrong: it refuses, resets, times out, answers 5xx or the wrong thing.
-Unreadable is only our own failure. A name that does not resolve is the target's: users see the same.
+Unreadable is only our own failure. A name that does not exist is the target's: users see the same. That
+no name server answers is our own, unless the plan says `resolver: target` (see `hosts.names`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from gameday.history.events import Reading
 from gameday.hosts.httpprobe import connect, exchange, kind_of
+from gameday.hosts.names import Unresolved
 from gameday.hosts.processes import kill_all
 from gameday.hosts.prometheus import monitoring_reader
 from gameday.hosts.words import one_line
@@ -57,13 +59,14 @@ def _http(spec: dict[str, Any], timeout_s: float) -> Reader:
     body = spec.get("body")
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode() if body else None
     headers = {str(name): str(value) for name, value in (spec.get("headers") or {}).items()}
+    silent = _silent(spec)
     if data is not None:
         headers.setdefault("Content-Type", "application/json")
 
     def read() -> tuple[Reading, str]:
         answer = exchange(spec["url"], method=method, body=data, headers=headers, timeout_s=timeout_s)
         if answer.status is None:
-            return Reading.BAD, answer.error
+            return (silent if answer.unresolved else Reading.BAD), answer.error
         if answer.status not in accepted:
             return Reading.BAD, f"HTTP {answer.status}"
         if wanted and wanted not in answer.body:
@@ -73,10 +76,19 @@ def _http(spec: dict[str, Any], timeout_s: float) -> Reader:
     return read
 
 
+def _silent(spec: dict[str, Any]) -> Reading:
+    """Return what it says when no name server answers."""
+    return Reading.BAD if spec.get("resolver") == "target" else Reading.UNREADABLE
+
+
 def _tcp(spec: dict[str, Any], timeout_s: float) -> Reader:
+    silent = _silent(spec)
+
     def read() -> tuple[Reading, str]:
         try:
             connect(spec["host"], int(spec["port"]), time.monotonic() + timeout_s).close()
+        except Unresolved as error:
+            return silent, kind_of(error)
         except OSError as error:
             return Reading.BAD, kind_of(error)
         return GOOD
@@ -88,12 +100,15 @@ def _sql(spec: dict[str, Any], timeout_s: float) -> Reader:
     from gameday.hosts.sqlprobe import first_value  # noqa: PLC0415 - only plans with a SQL probe pay for it
 
     expect = spec.get("expect")
+    silent = _silent(spec)
 
     def read() -> tuple[Reading, str]:
         try:
             value = first_value(spec["dsn"], spec["query"], timeout_s)
         except TimeoutError:
             return Reading.BAD, "timeout"
+        except Unresolved as error:
+            return silent, kind_of(error)
         except OSError as error:
             return Reading.BAD, one_line(str(error), 120)
         if expect is not None and value != str(expect):

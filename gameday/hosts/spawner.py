@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gameday.hosts.forkserver import MARKER_LENGTH, PLACEHOLDER, REQUEST_MAX
+from gameday.hosts.forkserver import PLACEHOLDER, REQUEST_MAX
 from gameday.hosts.processes import MARKER
 
 FIRST_ANSWER_S = 20.0
@@ -38,15 +37,17 @@ class ServerLostError(OSError):
 class Spawner:
     """A fork server, started at its first order and started anew when it has died."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, home: Path | None = None) -> None:
+        """Args: home: The working folder of hosts that are given none; None for that of the asker."""
         self._log = log
+        self._home = home
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._closed = False
 
-    def spawn(self, *, cwd: Path | None, log: Path) -> Child:
-        """Return a new host. Its stderr goes to the end of `log`.
+    def spawn(self, *, cwd: Path | None, log: Path, marker: str) -> Child:
+        """Return a new host. Its stderr goes to the end of `log`, `marker` into its environment.
 
         A server that died is replaced once, and gets an order of its own: a host which the dead one
         may have forked reads the end of its stdin, and leaves.
@@ -55,9 +56,9 @@ class Spawner:
             OSError: No process can be had.
         """
         try:
-            return self._order(cwd, log)
+            return self._order(cwd, log, marker)
         except ServerLostError:
-            return self._order(cwd, log)
+            return self._order(cwd, log, marker)
 
     def reap(self, child: Child) -> int | None:
         """Return the exit code of a host that has ended; None when nobody can tell any more."""
@@ -77,9 +78,9 @@ class Spawner:
             self._closed = True
             self._drop()
 
-    def _order(self, cwd: Path | None, log: Path) -> Child:
-        marker = secrets.token_hex(MARKER_LENGTH // 2)
-        request = {"fork": marker, "cwd": str(cwd) if cwd else None}
+    def _order(self, cwd: Path | None, log: Path, marker: str) -> Child:
+        where = cwd or self._home
+        request = {"fork": marker, "cwd": str(where.resolve()) if where else None}
         stderr = _append(log)
         inlet, stdin = os.pipe()
         stdout, outlet = os.pipe()

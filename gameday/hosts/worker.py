@@ -18,13 +18,14 @@ from typing import Any
 
 from gameday.errors import HostLost, Refused
 from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
-from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.clock import RunClock
 from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.processes import end_all, kill_all, send
+from gameday.hosts.processes import end_all, kill_all, marker_of, new_family, send
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Activity
+from gameday.procfs import boot_id
 
 KILL_S = 0.3  # How long a SIGKILL of everything may take before nobody waits for it any longer.
 
@@ -73,6 +74,8 @@ class ActionHost:
         self._lock = threading.Lock()
         self._going: dict[int, tuple[HostProcess, Job]] = {}
         self._token = 0
+        self._family = new_family()
+        self._generation = 0
         try:
             self._now = self._spawn()
         except OSError as error:
@@ -87,6 +90,11 @@ class ActionHost:
     def start_ticks(self) -> int:
         """When the host started, in clock ticks since boot."""
         return self._now.start_ticks
+
+    def started(self, role: str = "action") -> HostStarted:
+        """Return the record of the host's process. It must be written before the first `go`."""
+        now = self._now
+        return HostStarted(self.name, role, now.pid, now.start_ticks, boot_id(), now.marker)
 
     @property
     def is_lost(self) -> bool:
@@ -170,8 +178,7 @@ class ActionHost:
 
     def _renew(self) -> None:
         self._now = self._spawn()
-        started = HostStarted(self.name, "action", self.pid, self.start_ticks, boot_id())
-        self._inbox.put((self._clock.now_ns(), started))
+        self._inbox.put((self._clock.now_ns(), self.started()))  # By its family it is known already.
 
     def _markers(self, host: HostProcess) -> tuple[str, ...]:
         with self._lock:
@@ -179,7 +186,9 @@ class ActionHost:
         return (host.marker, *(f"{host.marker}.{token}" for token in tokens))
 
     def _spawn(self) -> HostProcess:
-        child = self._spawner.spawn(cwd=self._cwd, log=self._log)
+        self._generation += 1
+        marker = marker_of(self._family, self._generation)
+        child = self._spawner.spawn(cwd=self._cwd, log=self._log, marker=marker)
         host = HostProcess(child, self._spawner, self.name, on_reply=self._answer, on_end=self._lost)
         jobs = {
             f"{job.step}/{job.role}": {

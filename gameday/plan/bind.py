@@ -19,6 +19,7 @@ T = TypeVar("T")
 _VALUE = re.compile(r"\$\{([a-zA-Z0-9_.-]+)\}")
 _JSON_FIELDS = {"provider", "spec"}
 _LATER = {"run"}
+RUN_DIR = "gameday.run_dir"  # In the configuration of actions: the folder that the run's record is in.
 
 
 def needed(plan: Plan) -> tuple[str, ...]:

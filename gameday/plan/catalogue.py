@@ -295,6 +295,11 @@ def is_fault(activity: Activity) -> bool:
     return inverse is not None and not inverse.by_steps
 
 
+def is_known(activity: Activity) -> bool:
+    """Tell whether what an action does is known here: it is one of gameday's own."""
+    return action_of(activity)[0].startswith(f"{_A}.")
+
+
 def has_native_ttl(activity: Activity) -> bool:
     """Tell whether a fault ends by itself, whoever is dead by then."""
     inverse = INVERSES.get(action_of(activity)[0])

@@ -28,6 +28,7 @@ from gameday.plan.radius import (
     cap_of,
     faults,
     kind_of,
+    may_be_faults,
     most_at_once,
     parse_cap,
     targets_in,
@@ -35,7 +36,7 @@ from gameday.plan.radius import (
     why_not,
 )
 from gameday.plan.units import as_text
-from gameday.plan.when import closed
+from gameday.plan.when import closed, longest_ns
 
 PLAN, POLICY, DEFAULT, WAIVER = "plan", "policy", "default", "waiver"
 
@@ -81,8 +82,15 @@ class Permit:
         raise NotAuthorised("the policy does not permit it:\n    " + "\n    ".join(lines), todo=todo)
 
 
-def judge(policy: Policy, plan: Plan, now: datetime) -> Permit:
-    """Judge a plan by the policy, at a moment (which must know its time zone)."""
+def judge(policy: Policy, plan: Plan, now: datetime, lasts_ns: int | None = None) -> Permit:
+    """Judge a plan by the policy, at a moment (which must know its time zone).
+
+    Args:
+        policy: The policy in force.
+        plan: The plan.
+        now: The moment.
+        lasts_ns: How long it may take from then on; None for all of it, with the wait for signatures.
+    """
     environment = plan.target.environment
     rules = policy.rules(environment)
     if rules is None:
@@ -91,7 +99,8 @@ def judge(policy: Policy, plan: Plan, now: datetime) -> Permit:
         reason = f"{environment!r} is not allowed: {where}; allowed are: {known}"
         return Permit((), (Refusal(Rule.ENVIRONMENT, reason),), (), ())
     refusals, waived = [], []
-    for item in _refusals(policy, rules, plan, now):
+    lasts_ns = longest_ns(plan, policy) if lasts_ns is None else lasts_ns
+    for item in _refusals(policy, rules, plan, now, lasts_ns):
         waiver = waiver_for(policy, item.rule, plan, now)
         if waiver is None:
             refusals.append(item)
@@ -117,9 +126,9 @@ def waiver_for(policy: Policy, rule: Rule, plan: Plan, now: datetime) -> Waiver 
 # --- what speaks against it ------------------------------------------------------------------
 
 
-def _refusals(policy: Policy, rules: Rules, plan: Plan, now: datetime) -> Iterator[Refusal]:
+def _refusals(policy: Policy, rules: Rules, plan: Plan, now: datetime, lasts_ns: int) -> Iterator[Refusal]:
     yield from _code(rules, plan)
-    yield from closed(policy, rules, plan, now, Refusal)
+    yield from closed(policy, rules, now, lasts_ns, Refusal)
     yield from _limits(rules, plan)
     yield from _touched(rules, plan)
     yield from _demands(rules, plan)
@@ -169,22 +178,29 @@ def allows(pattern: str, module: str) -> bool:
 
 
 def _limits(rules: Rules, plan: Plan) -> Iterator[Refusal]:
+    """How long and how much, for faults and for what may be one by another name."""
+    counted = may_be_faults(plan)
     if rules.ttl_ns is not None:
-        for step in faults(plan):
+        known = faults(plan)
+        for step in counted:
+            if step.supersedes or step.point_of_no_return:
+                continue  # Recovery: it is there to stay.
             if step.ttl_ns is None or step.ttl_ns > rules.ttl_ns:
                 lives = as_text(step.ttl_ns) if step.ttl_ns else "for ever"
-                reason = f"fault {step.name!r} lives {lives}, allowed is {as_text(rules.ttl_ns)}"
-                yield Refusal(Rule.TTL, reason)
+                what = "fault" if step in known else "step"
+                reason = f"{what} {step.name!r} lives {lives}, allowed is {as_text(rules.ttl_ns)}"
+                unknown = "" if step in known else "; its action is not gameday's own: write it as a fault"
+                yield Refusal(Rule.TTL, reason + unknown)
     radius = plan.blast_radius
     if rules.duration_ns is not None and (radius is None or radius.duration_ns > rules.duration_ns):
         asked = as_text(radius.duration_ns) if radius else "for ever"
         yield Refusal(Rule.DURATION, f"faults may last {asked}, allowed is {as_text(rules.duration_ns)}")
-    nodes = [name for name in targets_in(plan) if kind_of(name) == "node"]
+    nodes = [name for name in targets_in(plan, counted) if kind_of(name) == "node"]
     if rules.cap is not None:
         cap = parse_cap(rules.cap)
         if cap.count is not None and len(nodes) > cap.count:
             yield Refusal(Rule.TARGETS, f"the faults touch {len(nodes)} nodes, allowed are {cap}")
-    together = [name for name in most_at_once(plan, {}) if kind_of(name) == "node"]
+    together = [name for name in most_at_once(plan, {}, counted) if kind_of(name) == "node"]
     if rules.at_once is not None and len(together) > rules.at_once:
         names = ", ".join(together)
         reason = f"{len(together)} nodes may be under fault at once ({names}), allowed are {rules.at_once}"

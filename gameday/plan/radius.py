@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from gameday.plan.catalogue import is_fault
+from gameday.plan.catalogue import is_fault, is_known
 from gameday.plan.model import PPM, BlastRadius, Plan, Step, StepKind
 
 if TYPE_CHECKING:  # The views and the watchdog count targets too, and must start without pydantic.
@@ -120,6 +120,20 @@ def faults(plan: Plan) -> tuple[Step, ...]:
     )
 
 
+def may_be_faults(plan: Plan) -> tuple[Step, ...]:
+    """Return the faults, and every step that names a target for an action of which nothing is known.
+
+    A policy's ttl and caps hold for these too: what an operator cannot know may be a fault by another
+    name. Steps that declare themselves part of the recovery supersede an undo, or are past return.
+    """
+    known = faults(plan)
+    return tuple(
+        step
+        for step in plan.steps
+        if step in known or (step.do is not None and step.target and not is_known(step.do))
+    )
+
+
 def targets_of(step: Step) -> tuple[str, ...]:
     """Return each target of a step: `proxy:a,b` names two. What a process matches may hold a comma."""
     kind, _, names = step.target.partition(":")
@@ -128,9 +142,10 @@ def targets_of(step: Step) -> tuple[str, ...]:
     return tuple(f"{kind}:{name.strip()}" for name in names.split(","))
 
 
-def targets_in(plan: Plan) -> tuple[str, ...]:
-    """Return every target of the plan's faults, each once, sorted."""
-    return tuple(sorted({name for step in faults(plan) for name in targets_of(step)}))
+def targets_in(plan: Plan, steps: tuple[Step, ...] | None = None) -> tuple[str, ...]:
+    """Return every target of the plan's faults, or of these steps, each once, sorted."""
+    counted = faults(plan) if steps is None else steps
+    return tuple(sorted({name for step in counted for name in targets_of(step)}))
 
 
 def kind_of(name: str) -> str:
@@ -161,11 +176,15 @@ def too_much(plan: Plan, radius: BlastRadius) -> tuple[str, ...]:
     return tuple(found)
 
 
-def most_at_once(plan: Plan, labels: Labels) -> tuple[str, ...]:
-    """Return the largest set of units that may be under fault at the same time, sorted."""
+def most_at_once(plan: Plan, labels: Labels, steps: tuple[Step, ...] | None = None) -> tuple[str, ...]:
+    """Return the largest set of units that may be under fault at the same time, sorted.
+
+    Faults count, or `steps` where they are given.
+    """
+    counted = faults(plan) if steps is None else steps
     most: set[str] = set()
     for group in sorted({step.group for step in plan.steps}):
-        lives = (step for step in faults(plan) if step.group <= group <= _lives_to(plan, step))
+        lives = (step for step in counted if step.group <= group <= _lives_to(plan, step))
         alive = {unit_of(name, labels) for step in lives for name in targets_of(step)}
         most = max(most, alive, key=len)
     return tuple(sorted(most))
@@ -183,7 +202,13 @@ def _lives_to(plan: Plan, fault: Step) -> int:
     return min(ends, default=max(step.group for step in plan.steps))
 
 
-def reach_of(plan: Plan, labels: Labels, protect: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> Reach:
+def reach_of(
+    plan: Plan,
+    labels: Labels,
+    protect: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    steps: tuple[Step, ...] | None = None,
+) -> Reach:
     """Resolve what the faults touch among everything that the target says it has.
 
     Args:
@@ -191,8 +216,9 @@ def reach_of(plan: Plan, labels: Labels, protect: tuple[str, ...] = (), only: tu
         labels: Every target that the system names, with its labels; may be empty when it names none.
         protect: Patterns of targets that the policy protects, beside those of the plan.
         only: Patterns of the only targets that the policy allows; empty allows all.
+        steps: What counts; None for the faults.
     """
-    targets = targets_in(plan)
+    targets = targets_in(plan, steps)
     units = tuple(sorted({unit_of(target, labels) for target in targets}))
     kinds = {kind_of(unit) for unit in units} or {"node"}
     everything = {unit_of(name, labels) for name in labels} | set(units)

@@ -24,6 +24,7 @@ class HttpIn(Part):
     contains: str | None = None
     body: dict[str, Any] | str | None = None
     headers: dict[str, str] | None = None
+    resolver: Literal["target"] | None = None
 
 
 class TcpIn(Part):
@@ -31,6 +32,7 @@ class TcpIn(Part):
 
     host: str
     port: int = Field(ge=1, le=65535)
+    resolver: Literal["target"] | None = None
 
 
 class SqlIn(Part):
@@ -39,6 +41,7 @@ class SqlIn(Part):
     dsn: str
     query: str
     expect: str | int | None = None
+    resolver: Literal["target"] | None = None
 
 
 class ProcessIn(Part):

@@ -29,14 +29,22 @@ def steps_ns(plan: Plan) -> int:
 def longest_ns(plan: Plan, policy: Policy | None = None) -> int:
     """Return the longest that a drill can take: every deadline, all patience, and the wait for signatures.
 
-    Undos of one target wait for each other. With a policy its own demands of live signatures count too.
+    With a policy its own demands of live signatures count too.
+    """
+    return _wait_ns(plan, policy) + left_ns(plan, baseline_held=False)
+
+
+def left_ns(plan: Plan, *, baseline_held: bool) -> int:
+    """Return the longest that a drill can still take once its start gate is open, or its baseline held.
+
+    Undos of one target wait for each other.
     """
     undos: dict[str, int] = {}
     for step in plan.steps:
         if step.owes_undo:
             undos[step.target] = undos.get(step.target, 0) + step.undo_deadline_ns
     undos_ns = max(undos.values(), default=0)
-    return _wait_ns(plan, policy) + steps_ns(plan) + 2 * plan.steady_state.patience_ns + undos_ns
+    return steps_ns(plan) + (1 if baseline_held else 2) * plan.steady_state.patience_ns + undos_ns
 
 
 def _wait_ns(plan: Plan, policy: Policy | None) -> int:
@@ -52,12 +60,12 @@ def zone_of(policy: Policy) -> tzinfo:
 
 
 def closed(
-    policy: Policy, rules: Rules, plan: Plan, now: datetime, refusal: Callable[[Rule, str], R]
+    policy: Policy, rules: Rules, now: datetime, lasts_ns: int, refusal: Callable[[Rule, str], R]
 ) -> Iterator[R]:
-    """Yield why the drill may not run now: all of it must lie inside one window, outside every blackout."""
-    ends = now + timedelta(seconds=longest_ns(plan, policy) / NS)
+    """Yield why a drill may not run now: all of it must lie inside one window, outside every blackout."""
+    ends = now + timedelta(seconds=lasts_ns / NS)
     here, there = now.astimezone(zone_of(policy)), ends.astimezone(zone_of(policy))
-    lasts = as_text(longest_ns(plan, policy) // NS * NS)
+    lasts = as_text(lasts_ns // NS * NS)
     if rules.windows and not any(_holds(window, here, there) for window in rules.windows):
         said = f"{here:%a %H:%M} {policy.zone} to {there:%H:%M} (it may last {lasts})"
         yield refusal(Rule.WINDOWS, f"{said} is inside none of the {len(rules.windows)} windows")

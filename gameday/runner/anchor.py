@@ -208,10 +208,19 @@ class Stamper:
         self._threads.append(thread)
         thread.start()
 
-    def finish(self) -> None:
-        """Wait for the stamps that are still under way; each has its own deadline."""
+    def finish(self) -> list[TimeStamped]:
+        """Wait for the stamps that are still under way, each with its own deadline, and return them.
+
+        The loop is over then: what else is in the inbox, nobody waits for any more.
+        """
         for thread in self._threads:
             thread.join(STAMP_DEADLINE_S + 2.0)
+        found = []
+        while not self._inbox.empty():
+            _, event = self._inbox.get()
+            if isinstance(event, TimeStamped):
+                found.append(event)
+        return found
 
     def _stamp(self, seq: int, head: str) -> None:
         data = f"{head}\n".encode()

@@ -112,11 +112,15 @@ def subject_of(
     )
 
 
-def parts_of(plan: Plan, operator: str) -> tuple[tuple[str, str], ...]:
-    """Return who has which part in a drill: its author, and whoever operates it, by either name."""
+def parts_of(plan: Plan, operator: str, login: str = "") -> tuple[tuple[str, str], ...]:
+    """Return who has which part in a drill: its author, and whoever operates it, by every name.
+
+    Those are the name the plan gives, the one they claim, and the `login` they cannot choose.
+    """
     about = dict(plan.about)
     named = about.get("roles.operator", "")
-    return (("author", about.get("author", "")), ("operator", operator), ("operator", named))
+    operators = dict.fromkeys((operator, named, login))
+    return (("author", about.get("author", "")), *(("operator", name) for name in operators))
 
 
 @dataclass(slots=True)
@@ -196,14 +200,16 @@ def claimed(statement: Statement, data: bytes, file: str, *, live: bool) -> Appr
     )
 
 
-def given_beforehand(plan: Plan, terms: Terms, project: Path, operator: str) -> tuple[Paper, ...]:
+def given_beforehand(
+    plan: Plan, terms: Terms, project: Path, operator: str, login: str = ""
+) -> tuple[Paper, ...]:
     """Return the approvals that were given before the run.
 
     Raises:
         NotAuthorised: One that is needed is missing; says what is wrong with those that are there.
     """
     subject = subject_of(plan, START, terms.policy_sha256)
-    judge = Judge(subject, terms.before_faults, parts_of(plan, operator), terms, live=False)
+    judge = Judge(subject, terms.before_faults, parts_of(plan, operator, login), terms, live=False)
     papers: list[Paper] = []
     reasons: list[str] = []
     wanted = tuple(need for need in terms.before_faults if not need.live)

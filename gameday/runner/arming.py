@@ -10,15 +10,18 @@ import http.client
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gameday.errors import NotAuthorised, Refused, TargetAbsent
 from gameday.history.events import TargetsResolved
 from gameday.hosts.httpprobe import Answer, exchange
+from gameday.hosts.names import RESOLVER
 from gameday.hosts.secretvalues import ENV, from_environment
 from gameday.plan.bind import bind, needed
 from gameday.plan.model import Plan
@@ -31,6 +34,7 @@ from gameday.plan.radius import (
     cap_of,
     exceeded,
     faults,
+    may_be_faults,
     most_at_once,
     parse_cap,
     reach_of,
@@ -45,12 +49,16 @@ LAB_TODO = "Start the lab with `gameday lab up`; `gameday lab status` says how i
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The plan with its values filled in, and what was found about the target."""
+    """The plan with its values filled in, and what was found about the target.
+
+    `system` names it from everywhere, `names` are all that name it from here: see `names_of`.
+    """
 
     plan: Plan
     values: Mapping[str, str]
     targets: TargetsResolved
     system: str
+    names: tuple[str, ...]
 
 
 def lab_state_file(project: Path) -> Path:
@@ -114,13 +122,31 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
         parts=reach.targets,
         excluded=reach.excluded[:EXCLUDED_MAX],
     )
-    return Resolved(bound, values, found, system_of(identity, bound.target.identity_url))
+    url = bound.target.identity_url
+    return Resolved(bound, values, found, system_of(identity, url), names_of(identity, url))
 
 
 def system_of(identity: Mapping[str, Any], identity_url: str) -> str:
     """Return what names the system under drill from everywhere: what it says of itself, else its URL."""
     said = identity.get("id") or identity.get("name")
     return f"{identity.get('environment')}/{said}" if said else identity_url
+
+
+def names_of(identity: Mapping[str, Any], identity_url: str) -> tuple[str, ...]:
+    """Return all that names the system from this machine, so that two spellings of it share something.
+
+    That is what it says of itself. A system that has no name is known by every address of its URL.
+    """
+    system = system_of(identity, identity_url)
+    if system != identity_url:
+        return (system,)
+    parts = urlsplit(identity_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = RESOLVER.addresses(parts.hostname or "", port, time.monotonic() + TIMEOUT_S)
+    except OSError as error:
+        raise TargetAbsent(f"the target's address cannot be looked up: {error.strerror}") from error
+    return tuple(sorted({f"{info[4][0]} port {port}" for info in found}))
 
 
 def labels_of(identity: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -205,10 +231,16 @@ def _check_caps(plan: Plan, reach: Reach, labels: Labels, limits: tuple[str | No
     cap, at_once = limits
     radius = plan.blast_radius
     reasons = [exceeded(cap_of(radius), reach, "blast_radius.max")] if radius else []
-    if cap is not None and reach.units:
-        reasons.append(exceeded(parse_cap(cap), reach, "the policy's `targets`"))
-    together = most_at_once(plan, labels)
-    for limit, whose in ((radius.at_once if radius else None, "the plan"), (at_once, "the policy")):
+    counted = may_be_faults(plan)
+    whole = reach_of(plan, labels, steps=counted)
+    if cap is not None and whole.units:
+        reasons.append(exceeded(parse_cap(cap), whole, "the policy's `targets`"))
+    planned = most_at_once(plan, labels)
+    possible = most_at_once(plan, labels, counted)
+    for limit, whose, together in (
+        (radius.at_once if radius else None, "the plan", planned),
+        (at_once, "the policy", possible),
+    ):
         if limit is not None and len(together) > limit:
             names = ", ".join(together)
             said = f"{len(together)} targets may be under fault at once ({names})"
@@ -261,7 +293,7 @@ def _body(answer: Answer) -> bytes:
 
 
 def runtime_dir() -> Path:
-    """Return a short folder of this user's own for sockets and leases, mode 0700.
+    """Return a short folder of this user's own for sockets, mode 0700.
 
     It lies in XDG_RUNTIME_DIR; where that is gone or another's (su, sudo -E, cron), with temporary files.
 
@@ -277,7 +309,7 @@ def runtime_dir() -> Path:
         found = path.lstat()
     except OSError as error:
         raise Refused(
-            f"{path}: {error.strerror}; sockets and leases need a private folder of this user",
+            f"{path}: {error.strerror}; sockets need a private folder of this user",
             todo="Set XDG_RUNTIME_DIR to a folder of this user's own.",
         ) from error
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or path.is_symlink():

@@ -27,6 +27,7 @@ from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
+from gameday.plan.bind import RUN_DIR
 from gameday.plan.model import Plan, Step, StepKind
 
 ARM_TIMEOUT_S = 30.0
@@ -44,18 +45,22 @@ class ActionHosts:
         configuration: Mapping[str, str],
         clock: RunClock,
         inbox: Inbox,
+        project: Path | None = None,
         rescue: bool = False,
     ) -> None:
-        """Spawn the hosts. With `rescue` only those that a watchdog needs: undos and completions."""
+        """Spawn the hosts. With `rescue` only those that a watchdog needs: undos and completions.
+
+        All hosts of the spawner, those of probes too, work in the `project` folder.
+        """
         self._by_job: dict[tuple[str, str], ActionHost] = {}
         self._hosts: list[ActionHost] = []
-        self.spawner = Spawner(log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log"))
+        log = log_dir / ("watchdog-forkserver.log" if rescue else "forkserver.log")
+        self.spawner = Spawner(log, project)
         for name, jobs in _allot(plan, rescue=rescue).items():
-            prefix = "watchdog-" if rescue else ""
             host = ActionHost(
-                f"{prefix}{name}",
+                name,
                 tuple(jobs),
-                log=log_dir / f"{prefix}{name}.log",
+                log=log_dir / f"{name}.log",
                 configuration=configuration,
                 clock=clock,
                 inbox=inbox,
@@ -88,8 +93,19 @@ class ActionHosts:
         self.spawner.close()
 
 
+def configuration_of(values: Mapping[str, str], run_dir: Path) -> dict[str, str]:
+    """Return what actions are told beside their arguments: the values found, and where the record is."""
+    return {**values, RUN_DIR: str(run_dir.resolve())}
+
+
+def host_names(plan: Plan, *, rescue: bool) -> dict[tuple[str, str], str]:
+    """Return which host does a step's action (`do`) or undo (`undo`)."""
+    return {(job.step, job.role): name for name, jobs in _allot(plan, rescue=rescue).items() for job in jobs}
+
+
 def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:
     """Return the jobs of each host. Steps of a runbook run one after another and share a host."""
+    prefix = "watchdog-" if rescue else ""
     jobs: dict[str, list[Job]] = {}
     runbooks = list(dict.fromkeys(step.runbook for step in plan.steps if step.runbook))
     for step in plan.steps:
@@ -97,9 +113,9 @@ def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:
         if step.do is not None and wanted:
             shared = step.runbook is not None and _alone(plan, step)
             name = f"runbook-{runbooks.index(step.runbook) + 1}" if shared and step.runbook else step.id
-            jobs.setdefault(name, []).append(_job(step, "do"))
+            jobs.setdefault(f"{prefix}{name}", []).append(_job(step, "do"))
         if step.undo is not None:
-            jobs.setdefault(f"undo-{step.id}", []).append(_job(step, "undo"))
+            jobs.setdefault(f"{prefix}undo-{step.id}", []).append(_job(step, "undo"))
     return jobs
 
 

@@ -36,6 +36,7 @@ class Session:
     run_dir: Path
     targets: tuple[str, ...]
     operator: str
+    login: str = ""
 
 
 class Desk:
@@ -110,7 +111,7 @@ class Desk:
         subject = subject_of(
             plan, gate.gate, terms.policy_sha256, run=session.run_dir.name, targets=session.targets
         )
-        parts = parts_of(plan, session.operator)
+        parts = parts_of(plan, session.operator, session.login)
         return Judge(subject, required, parts, terms, live=True, given=self._given(state, gate))
 
     def _approve(self, data: bytes, signature: bytes) -> dict[str, object]:

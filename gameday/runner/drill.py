@@ -21,28 +21,29 @@ from gameday.history.events import (
     HostStarted,
     Noted,
     Outcome,
+    Phase,
     Report,
     RunEnded,
     RunStarted,
 )
 from gameday.history.store import HistoryWriter
-from gameday.history.timestamped import TimeStamped
-from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
+from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox, new_inbox
-from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
-from gameday.hosts.processes import start_ticks
 from gameday.hosts.secretvalues import redactor, sweep
+from gameday.hosts.whoami import login_name
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.procfs import boot_id, start_ticks
 from gameday.runner.anchor import Stamper, anchor, enter_refusal
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
-from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew
+from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew, configuration_of
 from gameday.runner.desk import Desk, Session
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
@@ -50,6 +51,7 @@ from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
 from gameday.runner.software import software
+from gameday.runner.traffic import armed_loads, ledger_writer
 
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
@@ -127,6 +129,7 @@ class _Drill:
         self.ready = ready
         self.found = ready.found
         self.folder = folder
+        self.configuration = configuration_of(ready.found.values, folder)
         self.project = project
         self.operator = operator
         self.clock = RunClock()
@@ -135,9 +138,11 @@ class _Drill:
         self.anchor = anchor(folder, plan, project, ready.policy.keeping)
         self.history = HistoryWriter(folder, self.anchor.roots, self.redact)
         self.stamper = Stamper(folder, ready.policy.keeping.stamp_url, self.clock, self.inbox)
-        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator)
+        session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator, login_name())
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
+        self.clocks = ClockWatch(self.clock, self.inbox)
+        self.phase_seen: Phase | None = None
         self.halts_asked = 0
         self.halt_file_seen = False
         self.guard: Guard | None = None
@@ -187,6 +192,7 @@ class _Drill:
                 software=software(),
                 operator=self.operator,
                 machine=platform.node(),
+                login=login_name(),
                 register_sha256=self.anchor.roots.register_sha256,
                 start_token_sha256=self.anchor.roots.start_token_sha256,
             )
@@ -206,37 +212,34 @@ class _Drill:
         hosts = ActionHosts(
             self.plan,
             log_dir=self.folder / "hosts",
-            configuration=self.found.values,
+            configuration=self.configuration,
             clock=self.clock,
             inbox=self.inbox,
+            project=self.project,
         )
         stack.callback(hosts.close)
         for host in hosts:
-            self._host(host.name, "action", host.pid)
+            self._note(host.started())
         look = LookHost(
-            self.plan, log_dir=self.folder / "hosts", configuration=self.found.values, spawner=hosts.spawner
+            self.plan,
+            log_dir=self.folder / "hosts",
+            configuration=self.configuration,
+            spawner=hosts.spawner,
         )
         stack.callback(look.close)
         if look.host is not None:
-            self._host(look.host.name, "probe", look.host.pid)
+            self._note(look.host.started("probe"))
         loads = self._arm_loads(stack)
         hosts.wait_armed()
         assert self.guard is not None
         self.guard.wait_armed()
-        probes = ProbeCrew(
-            self.plan.probes,
-            run=self.folder.name,
-            clock=self.clock,
-            inbox=self.inbox,
-            log_dir=self.folder / "hosts",
-            configuration=self.found.values,
-            spawner=hosts.spawner,
-        )
-        stack.callback(probes.stop, 2.0)
+        probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
-        ledger = self._ledger()
+        ledger = ledger_writer(
+            self.plan, folder=self.folder, clock=self.clock, inbox=self.inbox, redact=self.redact
+        )
         self._listen(stack)
-        probes.start()
+        self._watch(stack, probes)
         if ledger is not None:
             ledger.start()
             stack.callback(ledger.stop)
@@ -246,9 +249,36 @@ class _Drill:
             self.inbox.put((self.clock.now_ns(), paper.given))
         self.inbox.put((self.clock.now_ns(), Armed(hosts=sum(1 for _ in hosts))))
         self.loop = Loop(
-            begin(self.plan), self.history, crew, self.clock, self.inbox, "runner", beat=self._between_turns
+            begin(self.plan),
+            self.history,
+            crew,
+            self.clock,
+            self.inbox,
+            "runner",
+            beat=self._between_turns,
+            permit=self.ready.against,
         )
         return self.loop
+
+    def _watch(self, stack: ExitStack, probes: ProbeCrew) -> None:
+        self.clocks.start()
+        stack.callback(self.clocks.stop)
+        probes.start()
+
+    def _arm_probes(self, stack: ExitStack, hosts: ActionHosts) -> ProbeCrew:
+        probes = ProbeCrew(
+            self.plan.probes,
+            run=self.folder.name,
+            clock=self.clock,
+            inbox=self.inbox,
+            log_dir=self.folder / "hosts",
+            configuration=self.configuration,
+            spawner=hosts.spawner,
+        )
+        stack.callback(probes.stop, 2.0)
+        for started in probes.started():
+            self._note(started)
+        return probes
 
     def _preflight(self, look: LookHost, probes: ProbeCrew, loads: int) -> None:
         """The checks that need armed hosts. All checks are recorded, whether they are good or bad."""
@@ -261,32 +291,13 @@ class _Drill:
 
     def _arm_loads(self, stack: ExitStack) -> dict[str, LoadHost]:
         loads = {}
-        for load in self.plan.load:
-            host = LoadHost(
-                load,
-                project=self.project,
-                folder=self.folder / "hosts" / f"load-{load.name}",
-                clock=self.clock,
-                inbox=self.inbox,
-            )
-            stack.callback(host.close)
-            host.arm(30.0)
-            self._host(f"load-{load.name}", "load", host.pid)
-            loads[load.name] = host
+        plan, clock, inbox = self.plan, self.clock, self.inbox
+        for name, host in armed_loads(
+            plan, project=self.project, folder=self.folder, clock=clock, inbox=inbox, stack=stack
+        ):
+            self._host(f"load-{name}", "load", host.pid, host.marker)
+            loads[name] = host
         return loads
-
-    def _ledger(self) -> LedgerWriter | None:
-        if self.plan.ledger is None:
-            return None
-        path = self.folder / "segments" / "ledger.jsonl"
-        return LedgerWriter(
-            self.plan.ledger,
-            run=self.folder.name,
-            path=path,
-            clock=self.clock,
-            inbox=self.inbox,
-            redact=self.redact,
-        )
 
     def _listen(self, stack: ExitStack) -> None:
         """Hear what people say; where no socket can be had the halt file must do, and the history says so."""
@@ -305,6 +316,7 @@ class _Drill:
     def _new_guard(self) -> Guard:
         return Guard(
             self.folder,
+            project=self.project,
             values=self.found.values,
             runner_ticks=start_ticks(os.getpid()) or 0,
             clock=self.clock,
@@ -349,6 +361,9 @@ class _Drill:
         assert self.loop is not None
         self.desk.state = self.loop.state
         self.stamper.look(self.loop.state.phase, self.history.head)
+        if self.loop.state.phase is not self.phase_seen:
+            self.phase_seen = self.loop.state.phase
+            self.clocks.ask()  # Each phase has the wall clock's bound.
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()
@@ -373,12 +388,9 @@ class _Drill:
             stack.callback(signal.signal, number, signal.signal(number, ask))
 
     def _end(self, state: State, outcome: Outcome) -> RunEnd:
-        self.stamper.finish()
-        while not self.inbox.empty():
-            _, event = self.inbox.get()
-            if isinstance(event, TimeStamped):
-                with suppress(HistoryError):
-                    self._note(event)
+        with suppress(HistoryError):
+            for stamped in self.stamper.finish():
+                self._note(stamped)
         with suppress(HistoryError):  # A disk that is broken halted the run, and must not hide its end.
             self._note(read_clock())
             self.history.seal(self.clock.now_ns(), utc_text())
@@ -387,8 +399,8 @@ class _Drill:
         interrupted = state.halted is not None and state.halted.by.startswith("operator")
         return RunEnd(self.folder, str(outcome), state.stuck, state.failed_over, interrupted)
 
-    def _host(self, name: str, role: str, pid: int) -> None:
-        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id()))
+    def _host(self, name: str, role: str, pid: int, marker: str = "") -> None:
+        self._note(HostStarted(name, role, pid, start_ticks(pid) or 0, boot_id(), marker))
 
     def _note(self, event: Report) -> None:
         self.history.record(self.clock.now_ns(), utc_text(), "runner", event, sync=True, safe=False)

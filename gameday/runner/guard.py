@@ -31,7 +31,14 @@ class Guard:
     """A running watchdog."""
 
     def __init__(
-        self, run_dir: Path, *, values: Mapping[str, str], runner_ticks: int, clock: RunClock, inbox: Inbox
+        self,
+        run_dir: Path,
+        *,
+        project: Path,
+        values: Mapping[str, str],
+        runner_ticks: int,
+        clock: RunClock,
+        inbox: Inbox,
     ) -> None:
         self._clock = clock
         self._inbox = inbox
@@ -50,6 +57,7 @@ class Guard:
         config = {
             "origin_boot_ns": str(clock.origin_boot_ns),
             "values": dict(values),
+            "project": str(project.resolve()),
             "runner_pid": os.getpid(),
             "runner_ticks": runner_ticks,
         }

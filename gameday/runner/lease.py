@@ -1,8 +1,9 @@
-"""Who may drill a target now: one drill at a time, on this machine and from any other.
+"""Who may drill a target now: one drill at a time, from whatever machine.
 
-On this machine a file lock, which ends with its process. Between machines a file on a shared path, if
-the policy names one (`leases:`). It is made exclusively (by a link, which is atomic on network file
-systems too), says who holds it and until when, and is renewed five times as often as it expires:
+Between machines that is a file on a shared path, if the policy names one (`leases:`); for this machine
+alone see `gameday.runner.machinelease`. The file is made exclusively (by a link, which is atomic on
+network file systems too), says who holds it and until when, and is renewed five times as often as it
+expires:
 
     gameday-<system>.lease  {"holder","machine","boot_id","pid","run","token","beat","expires_utc"}
 
@@ -13,7 +14,6 @@ has lost it and halts, before anybody else can take it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -27,48 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from gameday.errors import Refused
-from gameday.hosts.clock import boot_id
 from gameday.hosts.words import one_line
-from gameday.runner.arming import runtime_dir
+from gameday.procfs import boot_id
 
 RENEWALS = 5
 LOST_SHARE = 0.8
 LOOK_EVERY_S = 0.1
-
-
-class Lease:
-    """This machine's own: held while a drill runs against a target, so that a second one is refused."""
-
-    def __init__(self, identity_url: str) -> None:
-        name = hashlib.sha256(identity_url.encode()).hexdigest()[:16]
-        self._path = runtime_dir() / f"lease-{name}"
-        self._fd: int | None = None
-
-    def take(self) -> None:
-        """Take the lease.
-
-        Raises:
-            Refused: Another drill holds it.
-        """
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "unknown"
-            os.close(fd)
-            raise Refused(
-                f"another drill is running against this target (process {holder})",
-                todo="Wait for it, or halt it with `gameday halt`.",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-        self._fd = fd
-
-    def release(self) -> None:
-        """Give the lease back; harmless when it was never taken."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
 
 class SharedLease:

@@ -11,8 +11,8 @@ from gameday.history.events import HostStarted, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
 from gameday.history.store import HISTORY
-from gameday.hosts.clock import boot_id
 from gameday.hosts.processes import is_alive
+from gameday.procfs import boot_id
 from gameday.runner.folder import RUNS, run_dirs
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from gameday.engine.apply import apply
 from gameday.engine.decide import Decision, step
 from gameday.engine.state import State
 from gameday.errors import HistoryError
@@ -24,6 +25,7 @@ from gameday.history.events import (
     LedgerRead,
     LoadAsked,
     LoadBucket,
+    Phase,
     PhaseChanged,
     Report,
     Sample,
@@ -43,9 +45,17 @@ SEAL_EVERY_NS = 500_000_000
 _REPORTED = StepEnded | UndoEnded | LedgerRead
 
 
+def _permitted(_: State) -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class Loop:
-    """One run's deciding thread. `beat` is called at least once a tick, between decisions."""
+    """One run's deciding thread. `beat` is called at least once a tick, between decisions.
+
+    `permit` says why a state may not be entered: it is asked of the load's start and of the first step
+    that may touch the world, because a gate may have opened long after the policy was judged.
+    """
 
     state: State
     history: HistoryWriter
@@ -54,6 +64,7 @@ class Loop:
     inbox: Inbox
     actor: str
     beat: Callable[[], None]
+    permit: Callable[[State], str] = _permitted
     _sealed_ns: int = 0
     _broken: bool = field(default=False)
 
@@ -80,7 +91,7 @@ class Loop:
             self.history.keep(event)
         elif event is not None:
             self._record(at_ns, event, sync=False, safe=True)
-        self.state, decided = step(self.state, self.clock.now_ns(), event)
+        self.state, decided = self._decide(self.clock.now_ns(), event)
         for is_safe, commands in groupby(decided, _is_safe):
             if is_safe:
                 self._order_safe(tuple(commands))
@@ -89,6 +100,15 @@ class Loop:
                     self._order(command)
         if self.history.disk_error and not self._broken:
             self._break(f"the history cannot be written: {self.history.disk_error}")
+
+    def _decide(self, now_ns: int, event: Event | None) -> tuple[State, tuple[Decision, ...]]:
+        """Ask the engine. Where what it decides is not permitted any more, ask again with the refusal."""
+        state, decided = step(self.state, now_ns, event)
+        if not _begins(self.state, state) or not (reason := self.permit(state)):
+            return state, decided
+        refused = HaltAsked(by="policy", reason=reason)
+        self._record(now_ns, refused, sync=False, safe=True)
+        return step(apply(self.state, now_ns, event), now_ns, refused)
 
     def _order_safe(self, commands: tuple[Decision, ...]) -> None:
         """Record kills, undos and halts with one wait for all of them, then have them done in order."""
@@ -129,6 +149,12 @@ class Loop:
         if now_ns - self._sealed_ns >= SEAL_EVERY_NS:
             self._sealed_ns = now_ns
             self.history.seal(now_ns, utc_text())
+
+
+def _begins(before: State, after: State) -> bool:
+    """Tell whether the load is started, or the first step that may touch the world."""
+    starts = before.phase is Phase.ARMING and after.phase is Phase.BASELINE
+    return starts or (after.people.touched and not before.people.touched)
 
 
 def _is_safe(command: Decision) -> bool:

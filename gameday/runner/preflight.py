@@ -101,7 +101,7 @@ def at_home(plan: Plan, project: Path, policy: Policy, now: datetime) -> tuple[C
         Check("policy", OK, policy.file),
         Check("code", *_shadowed(plan, project)),
         eased(Rule.LEFTOVERS, _leftovers(project)),
-        eased(Rule.DISK, _disk(plan, project)),
+        eased(Rule.DISK, _disk(plan, project, policy)),
         eased(Rule.CLOCK, _clock(demanded=rules.synchronised_clock)),
         _credentials(plan, policy, os.environ, now),
     )
@@ -137,17 +137,20 @@ def _leftovers(project: Path) -> Check:
     return Check("leftovers", BAD, runs, f"Finish it first: `gameday recover {found[0].run}`.")
 
 
-def history_bytes(plan: Plan) -> int:
-    """Return an estimate of what a run writes: every sample, bucket and entry of its longest duration."""
-    lasts_s = longest_ns(plan) / NS
+def history_bytes(plan: Plan, policy: Policy | None = None) -> int:
+    """Return an estimate of what a run writes: every sample, bucket and entry of its longest duration.
+
+    Probes sample while the start gate waits for signatures, whoever asks for them.
+    """
+    lasts_s = longest_ns(plan, policy) / NS
     per_s = sum(NS / probe.every_ns for probe in plan.probes) * SAMPLE_BYTES
     per_s += len(plan.load) * BUCKETS_PER_S * BUCKET_BYTES
     per_s += (NS / plan.ledger.every_ns) * ENTRY_BYTES if plan.ledger else 0
     return int((per_s + 4 * EVENT_BYTES) * lasts_s)
 
 
-def _disk(plan: Plan, project: Path) -> Check:
-    needed = max(DISK_TIMES * history_bytes(plan), DISK_FREE_MIN)
+def _disk(plan: Plan, project: Path, policy: Policy) -> Check:
+    needed = max(DISK_TIMES * history_bytes(plan, policy), DISK_FREE_MIN)
     try:
         free = shutil.disk_usage(project).free
     except OSError as error:

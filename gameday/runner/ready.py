@@ -12,15 +12,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gameday.engine.people import missing, said_of
+from gameday.engine.state import State
+from gameday.history.events import Phase
 from gameday.history.policyevents import PolicyApplied
+from gameday.hosts.whoami import login_name
+from gameday.plan.approvals import START, parse_utc
 from gameday.plan.model import NS, Plan
 from gameday.plan.permit import Permit, judge, waiver_for
 from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
+from gameday.plan.when import left_ns
 from gameday.runner.approvals import Paper, Terms, given_beforehand, terms_of
 from gameday.runner.arming import Resolved, check_whole, resolve
-from gameday.runner.lease import Lease, SharedLease
+from gameday.runner.lease import SharedLease
 from gameday.runner.lever import Levers
+from gameday.runner.machinelease import MachineLease
 from gameday.runner.preflight import OK, Check, at_home, of_target, refuse
 
 
@@ -49,6 +56,23 @@ class Ready:
                 for item, waiver in self.permit.waived
             ),
         )
+
+    def against(self, state: State, now: datetime | None = None) -> str:
+        """Return why a drill that has touched nothing may not go on to `state` now, or nothing.
+
+        The gate may have opened late, and the baseline takes its time: windows, blackouts and waivers
+        are judged anew by what the drill may still take, and what was signed must not have expired.
+        """
+        now = now or datetime.now(UTC)
+        left = left_ns(state.plan, baseline_held=state.phase is not Phase.BASELINE)
+        refusals = judge(self.policy, state.plan, now, left).refusals
+        reasons = [f"{item.rule}: {item.reason}" for item in refusals]
+        signed = state.people.given(START)
+        holds = tuple(given for given in signed if (parse_utc(given.expires_utc) or now) > now)
+        lacking = missing(state.people.start_needs, holds)
+        if lacking and len(holds) < len(signed):
+            reasons.append(f"approvals: what {said_of(lacking)} signed has expired")
+        return f"no longer permitted, nothing was injected: {'; '.join(reasons)}" if reasons else ""
 
     def halting(self) -> tuple[str, str] | None:
         """Return by whom and why a drill that runs must halt now, or nothing. Never waits."""
@@ -86,7 +110,7 @@ def make_ready(
     levers.check()
     checks = [Check("levers", OK, f"released: {', '.join(levers.names)}")]
     terms = terms_of(plan, project, policy)
-    papers = given_beforehand(plan, terms, project, operator)
+    papers = given_beforehand(plan, terms, project, operator, login_name())
     checks += approvals(terms, papers)
     checks += at_home(plan, project, policy, now)
     refuse(checks)
@@ -115,7 +139,7 @@ def _take_leases(
     policy: Policy, found: Resolved, stack: ExitStack, *, operator: str, run: str
 ) -> SharedLease | None:
     """Take this machine's lease on the target, and the shared one where the policy names a path."""
-    here = Lease(found.plan.target.identity_url)
+    here = MachineLease(found.names)
     here.take()
     stack.callback(here.release)
     if not policy.leases:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 
 from gameday.errors import Refused
 from gameday.history.events import HostStarted, RunEnded, RunStarted, TargetsResolved
 from gameday.history.read import read_records
 from gameday.history.record import Trace
-from gameday.hosts.clock import RunClock, boot_id
+from gameday.hosts.clock import RunClock, wall_ns
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
 from gameday.hosts.secretvalues import from_environment, redactor, sweep
 from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
-from gameday.runner.crew import ActionHosts
+from gameday.procfs import boot_id
+from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.drill import RunEnd
 from gameday.runner.takeover import Rescue, fold, take_over
 
 
-def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
+def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path | None = None) -> RunEnd:
     """Finish the undos of a run whose runner died, and return how it stands then.
 
     Args:
@@ -29,6 +31,7 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
         runner_is_gone: The name of the person who vouches that the runner is dead; needed when it
             ran on another machine, or before this machine last started.
         by: Who asks.
+        project: Where the actions of the project's own are; None for the working folder.
 
     Raises:
         Refused: The runner is alive, or nobody can tell, or nothing is owed.
@@ -49,7 +52,13 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str) -> RunEnd:
     clock = RunClock(_origin(started, trace))
     inbox = new_inbox()
     hosts = ActionHosts(
-        plan, log_dir=run_dir / "hosts", configuration=values, clock=clock, inbox=inbox, rescue=True
+        plan,
+        log_dir=run_dir / "hosts",
+        configuration=configuration_of(values, run_dir),
+        clock=clock,
+        inbox=inbox,
+        project=project,
+        rescue=True,
     )
     try:
         hosts.wait_armed()
@@ -99,8 +108,9 @@ def _check_gone(trace: Trace, started: RunStarted, runner_is_gone: str | None) -
 
 
 def _origin(started: RunStarted, trace: Trace) -> int:
-    """Go on with the run's clock; after a restart of the machine, after its last record."""
+    """Go on with the run's clock; after a restart of the machine, as long after as the wall clocks say."""
     if started.boot_id == boot_id():
         return int(started.origin_boot_ns)
-    last_ns = max(record.at_ns for record in trace.records)
-    return RunClock().origin_boot_ns - last_ns
+    last = max(trace.records, key=lambda record: record.at_ns)
+    since_ns = max(time.time_ns() - wall_ns(last.utc), 0)
+    return RunClock().origin_boot_ns - last.at_ns - since_ns

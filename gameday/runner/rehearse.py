@@ -13,7 +13,7 @@ from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
-from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts
+from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, configuration_of
 from gameday.runner.preflight import BAD, OK, Check, LookHost, monitoring
 from gameday.runner.ready import make_ready
 
@@ -40,11 +40,17 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
         ready = make_ready(plan, project, policy, stack, operator="rehearsal", run=what)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gameday-rehearsal-")))
         found = ready.found
+        told = configuration_of(found.values, folder)
         hosts = ActionHosts(
-            found.plan, log_dir=folder, configuration=found.values, clock=RunClock(), inbox=new_inbox()
+            found.plan,
+            log_dir=folder,
+            configuration=told,
+            clock=RunClock(),
+            inbox=new_inbox(),
+            project=project,
         )
         stack.callback(hosts.close)
-        look = LookHost(found.plan, log_dir=folder, configuration=found.values, spawner=hosts.spawner)
+        look = LookHost(found.plan, log_dir=folder, configuration=told, spawner=hosts.spawner)
         stack.callback(look.close)
         hosts.wait_armed()
         armed = f"{sum(1 for _ in hosts)} can be armed, undos among them"
@@ -57,7 +63,7 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
             clock=RunClock(),
             inbox=new_inbox(),
             log_dir=folder,
-            configuration=found.values,
+            configuration=told,
             spawner=hosts.spawner,
         )
         stack.callback(crew.stop, 2.0)

@@ -16,12 +16,13 @@ from gameday.engine.apply import apply
 from gameday.engine.state import State, begin
 from gameday.errors import GameDayError, HistoryError
 from gameday.history.codec import Roots
-from gameday.history.events import HostStarted, Outcome, RunEnded, RunnerLost
+from gameday.history.events import Outcome, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
 from gameday.history.redact import NOTHING, Redactor
 from gameday.history.store import HistoryWriter
-from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clock import RunClock, utc_text
+from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import kill_session
 from gameday.plan.model import Plan
@@ -30,6 +31,7 @@ from gameday.runner.anchor import enter_end
 from gameday.runner.control import ControlSocket
 from gameday.runner.crew import ActionHosts, Crew
 from gameday.runner.desk import Desk
+from gameday.runner.fence import kill_hosts
 from gameday.runner.loop import Loop
 
 LOCK_WAIT_S = 3.0
@@ -85,7 +87,7 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
 def _go_on(rescue: Rescue, history: HistoryWriter, by: str, reason: str) -> State:
     """Go on from the history's last record to the end, and return how the run stands then."""
     trace = read_records(rescue.run_dir)
-    _kill_hosts(trace)
+    kill_hosts(rescue.plan, trace)
     state = fold(rescue.plan, trace)
     if _is_settled(trace, state):
         return state  # It died after its last record: that run is what it says it is.
@@ -95,10 +97,15 @@ def _go_on(rescue: Rescue, history: HistoryWriter, by: str, reason: str) -> Stat
     def show() -> None:
         desk.state = loop.state
 
+    for host in rescue.hosts:  # Should this take-over die too, whoever comes next can end them.
+        history.record(rescue.clock.now_ns(), utc_text(), by, host.started(), sync=False, safe=True)
     loop = Loop(state, history, crew, rescue.clock, rescue.inbox, by, beat=show)
     loop.take(rescue.clock.now_ns(), RunnerLost(by=by, reason=reason))
+    watch = ClockWatch(rescue.clock, rescue.inbox)
+    watch.start()
     with _listening(rescue, desk):
         state = loop.run()
+    watch.stop()
     now_ns = rescue.clock.now_ns()
     history.seal(now_ns, utc_text())
     ended = RunEnded(Outcome.CRASHED, state.stuck, state.failed_over)
@@ -122,18 +129,6 @@ def _listening(rescue: Rescue, desk: Desk) -> Iterator[None]:
     finally:
         if control is not None:
             control.close()
-
-
-def _kill_hosts(trace: Trace) -> None:
-    here = boot_id()
-    for record in trace.records:
-        event = record.event
-        if (
-            isinstance(event, HostStarted)
-            and event.boot_id == here
-            and event.role not in ("watchdog", "runner")
-        ):
-            kill_session(event.pid, event.start_ticks)
 
 
 def _open(run_dir: Path, redact: Redactor) -> HistoryWriter:

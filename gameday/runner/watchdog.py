@@ -22,7 +22,7 @@ from gameday.hosts.inbox import new_inbox
 from gameday.hosts.secretvalues import redactor, sweep
 from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
-from gameday.runner.crew import ActionHosts
+from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.guard import BEAT_LATE_S, CLEAN_END
 from gameday.runner.takeover import Rescue, take_over
 
@@ -39,9 +39,10 @@ def main() -> int:
     hosts = ActionHosts(
         plan,
         log_dir=run_dir / "hosts",
-        configuration=config["values"],
+        configuration=configuration_of(config["values"], run_dir),
         clock=clock,
         inbox=inbox,
+        project=Path(config["project"]),
         rescue=True,
     )
     try:

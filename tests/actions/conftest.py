@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from gameday import procfs
 from gameday.actions import faults, procs
 
 
@@ -40,7 +41,7 @@ class Victim:
             text=True,
             **more,
         )
-        self.ticks = procs.start_ticks(self.process.pid)
+        self.ticks = procfs.start_ticks(self.process.pid)
         wait(lambda: mark in procs.command_line(self.process.pid), what="the victim's command line")
 
     @property
@@ -85,6 +86,6 @@ def cpu_s(name: str) -> float:
     """Processor time that the living processes of a fault have used."""
     total = 0
     for pid, _ in faults.workers(name):
-        fields = procs._stat(pid)
+        fields = procfs.stat(pid)
         total += int(fields[11]) + int(fields[12]) if fields else 0
     return total / 100

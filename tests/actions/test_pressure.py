@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from gameday import procfs
 from gameday.actions import faults, pressure, procs
 from gameday.actions.http import ActionError
+from gameday.plan.bind import RUN_DIR
 from tests.actions.conftest import cpu_s, wait
 
 
@@ -108,6 +110,21 @@ def test_the_disk_of_the_drills_own_record_is_not_filled(unique, fault_dir, tmp_
         pressure.disk_fill(str(tmp_path), leave_mb=0, name=unique)
     with pytest.raises(ActionError, match="exactly one"):
         pressure.disk_fill(str(tmp_path), name=unique)
+
+
+@pytest.mark.skipif(not os.access(SHM, os.W_OK), reason="/dev/shm cannot be written")
+def test_where_the_record_is_is_told_and_not_guessed(unique, fault_dir, monkeypatch, tmp_path):
+    """With the record in /dev/shm, and hosts that work in a project on another file system."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pressure, "HISTORY_MB", 1 << 30)
+    told = {RUN_DIR: str(SHM)}
+    with pytest.raises(ActionError, match="a plan that means it says `even_the_record: true`"):
+        pressure.disk_fill(str(SHM), megabytes=1, name=unique, configuration=told)
+    pressure.disk_fill(str(SHM), megabytes=1, name=unique, configuration=told, even_the_record=True)
+    assert pressure.in_place(unique)
+    pressure.end(unique)
+    pressure.disk_fill(str(SHM), megabytes=1, name=unique, configuration={RUN_DIR: str(tmp_path)})
+    pressure.end(unique)
 
 
 @pytest.mark.slow
@@ -258,7 +275,7 @@ def test_a_fault_outlives_the_action_that_started_it_and_any_other_process_ends_
     subprocess.run([sys.executable, "-c", code], check=True)
     assert pressure.in_place(unique)
     for pid, _ in faults.workers(unique):
-        environment = procs.environment(pid)
+        environment = procfs.environment(pid)
         assert not any(item.startswith(b"GAMEDAY_HOST=") for item in environment)
         assert os.getsid(pid) != os.getsid(0)
     subprocess.run([sys.executable, "-m", "gameday.actions", "pressure.end", f"name={unique}"], check=True)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from gameday import procfs
 from gameday.actions import faults, procs, process
 from gameday.actions.http import ActionError
 from tests.actions.conftest import wait
@@ -44,7 +45,7 @@ def test_a_service_that_an_undo_started_carries_no_mark_of_ours(served, monkeypa
     process.kill(served)
     process.start(served, start=service(served))
     ((pid, _),) = procs.find(served)
-    environment = procs.environment(pid)
+    environment = procfs.environment(pid)
     assert not any(item.startswith(b"GAMEDAY_HOST=") for item in environment)
     assert os.getsid(pid) == pid
 

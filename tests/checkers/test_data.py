@@ -204,3 +204,47 @@ def test_an_objective_without_rpo_has_no_data_finding():
     plan = make_plan()
     story = completed(replace(plan, objectives=(replace(plan.objectives[0], rpo_ns=None),)))
     assert not [f for f in findings_of(story).findings if f.name.startswith(("RPA", "data"))]
+
+
+def test_when_none_of_its_writes_survived_the_loss_has_no_upper_end():
+    story = completed()
+    before = {e.number for e in story.ledger if e.mark is LedgerMark.ACKED and e.at_ns < FAULT_NS}
+    story.ledger = [e for e in story.ledger if not (e.mark is LedgerMark.PRESENT and e.number in before)]
+    found = rpa(story)
+    assert (found.verdict, found.interval.max_ns) == ("fail", None)
+    assert found.interval.min_ns >= 5 * NS
+    plan = make_plan()
+    story.plan = replace(plan, objectives=(replace(plan.objectives[0], rpo_ns=60 * NS),))
+    assert rpa(story).verdict == "unknown"
+
+
+def test_an_acknowledgement_that_was_under_way_when_the_authority_died_bounds_nothing_from_below():
+    story = completed()
+    lost = lost_numbers(story)
+    last = max(e.at_ns for e in story.ledger if e.mark is LedgerMark.ACKED and e.number in lost)
+    is_it = lambda e: e.mark is LedgerMark.ACKED and e.at_ns == last
+    story.ledger = [replace(e, at_ns=FAULT_NS + 15 * MS) if is_it(e) else e for e in story.ledger]
+    first = entry_of(story, lost[0], LedgerMark.ACKED)
+    assert rpa(story).interval.min_ns == FAULT_NS - first.at_ns
+
+
+def test_what_the_new_authority_acknowledged_says_nothing_about_the_old_one():
+    """It took over by itself, and acknowledged before the fault had been read back."""
+    plan = make_plan(recovery="system")
+    story = completed(replace(plan, steps=plan.steps[:1]))
+    story.records = [
+        (
+            at,
+            replace(e, read_back_ns=FAULT_NS + 4 * NS)
+            if isinstance(e, StepEnded) and e.step == "1-dies"
+            else e,
+        )
+        for at, e in story.records
+        if not (isinstance(e, StepStarted | StepEnded) and e.step != "1-dies")
+    ]
+    gone = lost_numbers(story)
+    story.ledger += [seen(n) for n in gone]
+    found = rpa(story)
+    assert number(found, "lost") == 0
+    assert found.interval.max_ns >= 4 * NS
+    assert "read back 4.00 s" in number(found, "wide_because")

@@ -269,11 +269,16 @@ def test_a_refused_run_tested_nothing():
     assert "pass" not in {f.verdict for f in found.findings if f.name.startswith(("RTA", "RPA", "steady"))}
 
 
-def test_a_persons_note_changes_no_finding():
+def test_a_persons_note_changes_no_finding_but_the_times_of_the_people_themselves():
     story = completed()
     before = findings_of(story)
     without(story, Noted)
-    assert [f.verdict for f in before.findings] == [f.verdict for f in findings_of(story).findings]
+    assert [f.name for f in before.findings if not find_same(f, story)] == ["TTD orders"]
+    assert before.verdict == findings_of(story).verdict
+
+
+def find_same(finding, story):
+    return any(replace(f, events=finding.events) == finding for f in findings_of(story).findings)
 
 
 def test_an_answer_that_nobody_watched_long_enough_is_unknown_and_bounded_by_the_last_bad_sample():
@@ -375,3 +380,50 @@ def test_the_interval_contains_the_truth(
         jitter = every // 5
         slowest = max(s.ended_ns - s.sent_ns for s in made if s.reading is Reading.GOOD)
         assert interval.max_ns - interval.min_ns <= 2 * (every + jitter + timeout) * MS + slowest
+
+
+# --- what nobody saw -------------------------------------------------------------------------
+
+
+def test_an_onset_that_may_hide_in_a_blind_stretch_after_the_fault_goes_back_to_it():
+    """Good, then blind for a second, good again, then bad: it may have been lost while nobody looked."""
+    story = completed()
+    samples(story, PROBE, reads(Reading.GOOD, (FAULT_NS, FAULT_NS + 1500 * MS)))
+    samples(story, PROBE, reads(Reading.UNREADABLE, (FAULT_NS + 200 * MS, FAULT_NS + 1200 * MS)))
+    found = rta(story)
+    assert number(found, "onset_min_ns") <= FAULT_NS + 200 * MS
+    assert number(found, "onset_max_ns") >= FAULT_NS + 1500 * MS
+    assert "wide_because" in dict(found.numbers)
+
+
+def test_a_stretch_shorter_than_a_period_and_a_timeout_hides_nothing():
+    story = completed()
+    samples(story, PROBE, reads(Reading.GOOD, (FAULT_NS, FAULT_NS + 1500 * MS)))
+    samples(story, PROBE, reads(Reading.UNREADABLE, (FAULT_NS + 200 * MS, FAULT_NS + 500 * MS)))
+    assert number(rta(story), "onset_min_ns") > FAULT_NS + 1300 * MS
+
+
+def test_a_sample_in_flight_when_failing_back_begins_is_no_relapse():
+    story = completed()
+    plan = replace(story.plan, objectives=(replace(story.plan.objectives[0], held_goods=1),))
+    story.plan = plan
+    story.samples.append(Sample(PROBE, 18 * NS - 10 * MS, 18 * NS + 300 * MS, Reading.BAD, "timeout"))
+    assert rta(story).verdict == "pass"
+
+
+def test_a_window_that_was_hardly_read_shows_no_recovery():
+    """Three good samples, then blind until failing back: that it held is not known."""
+    story = completed()
+    samples(story, PROBE, reads(Reading.UNREADABLE, (BACK_NS + 400 * MS, 18 * NS)))
+    found = rta(story)
+    assert (found.verdict, found.interval.max_ns) == ("unknown", None)
+    assert "not observed long enough" in found.why
+
+
+def test_no_disruption_seen_by_a_run_that_died_is_no_bound():
+    story = completed()
+    samples(story, PROBE, reads(Reading.GOOD, (0, 30 * NS)))
+    samples(story, PROBE, lambda s: s if s.sent_ns < FAULT_NS + 200 * MS else None)
+    story.add(FAULT_NS + NS, RunnerLost("watchdog", "it died"))
+    found = rta(story)
+    assert (found.verdict, found.interval.max_ns) == ("not_tested", None)

@@ -43,7 +43,7 @@ def test_a_runtime_folder_that_cannot_be_used_is_passed_over(tmp_path, monkeypat
         os.chown(base, 54321, -1)
     assert runtime_dir() == temp / f"gameday-{os.getuid()}"
     monkeypatch.setattr("tempfile.tempdir", str(temp / "nowhere"))
-    with pytest.raises(Refused, match="No such file or directory; sockets and leases need a private folder"):
+    with pytest.raises(Refused, match="No such file or directory; sockets need a private folder"):
         runtime_dir()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gameday.evidence.narrate import narrate
-from gameday.evidence.series import Stretch, Window, load_points, stretches
+from gameday.evidence.series import Window, load_points, stretches
 from gameday.evidence.words import limit, shown, span
-from gameday.history.events import Effect, Reading, StepEnded, UndoEnded
+from gameday.history.events import Effect, Reading, Sample, StepEnded, UndoEnded
 from gameday.plan.model import NS
 
 from .synthetic import MS, completed, make_plan
@@ -67,9 +69,9 @@ def test_a_column_holds_no_bucket_too_many_so_a_steady_rate_is_a_flat_line():
 
 def test_the_worst_reading_of_a_column_wins_and_a_gap_stays_a_gap():
     readings = [
-        Stretch(n * 10 * MS, n * 10 * MS + MS, Reading.GOOD) for n in range(2000) if not 500 <= n < 900
+        Sample("", n * 10 * MS, n * 10 * MS + MS, Reading.GOOD) for n in range(2000) if not 500 <= n < 900
     ]
-    readings[100] = Stretch(readings[100].start_ns, readings[100].end_ns, Reading.BAD)
+    readings[100] = replace(readings[100], reading=Reading.BAD)
     found = stretches(readings, 10 * MS, Window(0, 20 * NS))
     assert [part.reading for part in found] == [Reading.GOOD, Reading.BAD, Reading.GOOD, Reading.GOOD]
     assert (found[2].end_ns, found[3].start_ns) == (5 * NS, 9 * NS)

@@ -14,7 +14,8 @@ from gameday.errors import Refused
 from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
-from gameday.hosts.processes import end_all, is_alive, kill_session, members, start_ticks
+from gameday.hosts.processes import end_all, is_alive, kill_session, members
+from gameday.procfs import start_ticks
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.model import NS, Activity
 from tests.drills import ROOT

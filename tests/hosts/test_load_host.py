@@ -18,7 +18,8 @@ from gameday.history.events import LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.load import LoadHost
-from gameday.hosts.processes import is_alive, start_ticks
+from gameday.hosts.processes import is_alive
+from gameday.procfs import start_ticks
 from gameday.plan.model import Load
 from tests.drills import ROOT
 from tests.hosts.shop import shop

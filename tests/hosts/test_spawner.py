@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from gameday.hosts.processes import MARKER, is_alive, kill_all, send, start_ticks
+from gameday.hosts.processes import MARKER, family_of, is_alive, kill_all, marker_of, new_family, send
+from gameday.procfs import start_ticks
 from gameday.hosts.spawner import Spawner
 
 
@@ -21,7 +22,7 @@ def spawner(tmp_path):
 
 
 def spawn(spawner, tmp_path):
-    return spawner.spawn(cwd=None, log=tmp_path / "host.log")
+    return spawner.spawn(cwd=None, log=tmp_path / "host.log", marker=marker_of(new_family(), 1))
 
 
 def gone(child, timeout_s=10.0):
@@ -39,6 +40,12 @@ def test_a_host_leads_a_session_and_carries_its_mark_from_the_first_instant(spaw
         assert os.getsid(child.pid) == child.pid
         with open(f"/proc/{child.pid}/environ", "rb") as file:
             assert f"{MARKER}={child.marker}".encode() in file.read().split(b"\0")
+
+
+def test_generations_share_a_family_and_nothing_else_names_one():
+    family = new_family()
+    assert {family_of(marker_of(family, number)) for number in (0, 1, 65535, 65536)} == {family}
+    assert [family_of(text) for text in ("", "load-1-x", "a" * 15, "a" * 17, "(.*)(.*)(.*)x")] == [""] * 5
 
 
 def test_the_end_of_its_stdin_ends_a_host_and_its_pid_is_kept_until_it_is_reaped(spawner, tmp_path):
@@ -89,6 +96,6 @@ def test_failed_orders_leave_no_descriptor_behind(spawner, tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         with pytest.raises(OSError, match="ended before it had begun"):
-            spawner.spawn(cwd=tmp_path / "nowhere", log=tmp_path / "host.log")
+            spawner.spawn(cwd=tmp_path / "nowhere", log=tmp_path / "host.log", marker="0" * 16)
     assert len(os.listdir("/proc/self/fd")) == before
     assert "FileNotFoundError" in (tmp_path / "host.log").read_text()

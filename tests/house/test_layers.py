@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "gameday").rglob("*.py"))
 LAYER = {
-    "errors": 0, "canonical": 0.5, "plan": 1, "history": 1, "engine": 2, "checkers": 2, "hosts": 3, "evidence": 3,
+    "errors": 0, "canonical": 0.5, "procfs": 0.5, "plan": 1, "history": 1, "engine": 2, "checkers": 2, "hosts": 3, "evidence": 3,
     "actions": 3, "runner": 4, "console": 5, "cli": 6,
 }  # fmt: skip
 ALONE = {"lab", "verify"}
@@ -53,13 +54,15 @@ def room_of(path):
     return name_of(path).split("/")[0].removesuffix(".py")
 
 
+@cache
 def imports(path):
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

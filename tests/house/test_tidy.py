@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ BANNED = [
 BROAD = re.compile(r"except (BaseException|Exception)\b")
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
 def name_of(path):
     return path.relative_to(ROOT / "gameday").as_posix()
 
@@ -33,7 +39,7 @@ def name_of(path):
 def test_modules_and_functions_stay_small(path):
     text = path.read_text()
     assert text.count("\n") <= MODULE_MAX, "split it by noun"
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = node.end_lineno - node.lineno + 1
             assert length <= FUNCTION_MAX, f"{node.name} has {length} lines"
@@ -52,7 +58,7 @@ def public(node):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_everything_public_is_documented(path):
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     assert ast.get_docstring(tree) or not tree.body, "a module says why it is there"
     for node in public(tree):
         assert ast.get_docstring(node), f"{node.name} has no docstring"

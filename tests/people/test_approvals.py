@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 from dataclasses import replace
@@ -17,6 +18,7 @@ from gameday.hosts.sshkeygen import sign
 from gameday.plan.approvals import Statement, parse_statement, statement_bytes
 from gameday.plan.load import load_plan
 from gameday.plan.policyfile import find_policy
+from gameday.hosts.whoami import login_name
 from gameday.runner.approvals import Judge, given_beforehand, keep, parts_of, subject_of, terms_of
 from tests.drills import make_project
 from tests.people.keys import People
@@ -265,6 +267,28 @@ def test_a_policy_asks_for_one_of_several_roles_and_for_a_second_signature(peopl
         signature = sign(data, people.key(who), "gameday-approval")
         assert judge.judge(data, signature, "file").role == "owner/commander"
     assert missing(needs_of(terms.before_faults), judge.given) == (Need("owner/commander", 2, True),)
+
+
+def test_whoever_claims_another_name_is_still_the_operator_they_logged_in_as(people):
+    asks(people, "{role: approver}")
+    assert people.approve(PLAN, "a.chen").returncode == 0
+    plan = load_plan(people.project / PLAN)
+    terms = terms_of(plan, people.project)
+    assert len(given_beforehand(plan, terms, people.project, "t.ops", "root")) == 1
+    with pytest.raises(NotAuthorised, match="a.chen is the operator of this drill and cannot also be"):
+        given_beforehand(plan, terms, people.project, "t.ops", "a.chen")
+
+
+def test_the_login_is_the_audited_one_and_no_variable_changes_it(tmp_path, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody.else")
+    real = pwd.getpwuid(os.getuid()).pw_name
+    audited = tmp_path / "loginuid"
+    for text, found in (("0", "root"), ("54321", "uid-54321"), (str(2**32 - 1), real), ("x", real)):
+        audited.write_text(text)
+        assert login_name(audited) == found
+    assert login_name(tmp_path / "none") == real
+    assert login_name() != "somebody.else"
 
 
 def test_roles_and_people_are_as_the_plan_says(people):

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from gameday.plan.load import load_plan
+from gameday.plan.policyfile import load_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("experiments", "loadprofiles", "runbooks")
@@ -43,6 +44,9 @@ def make_project(folder: Path) -> Path:
     """The shipped drills, in a folder where breaking them harms nobody."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in POLICY.files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, folder / file)
     return folder
 
 
@@ -77,7 +81,20 @@ PLAN = Border(
         ("blast_radius",), ("blast_radius", "duration"), ("steps",), ("steps", 0, "do"), ("steps", 0, "ttl"),
     ),
 )  # fmt: skip
-BORDERS = (PLAN,)
+POLICY = Border(
+    name="policy",
+    files=("tests/plan/whole-policy.yaml", "policy.yaml"),
+    read=load_policy,
+    free=frozenset(),
+    needed=(
+        ("environments",),
+        *(("waivers", 0, key) for key in ("rule", "reason", "by", "until")),
+        *(("blackouts", 0, key) for key in ("from", "to", "reason")),
+        *((*where, "windows", 0, key) for where in ((), ("environments", "staging")) for key in ("days", "hours")),
+        ("approvals", 0, "roles"),
+    ),
+)  # fmt: skip
+BORDERS = (PLAN, POLICY)
 
 
 # --- mutations of data -----------------------------------------------------------------------
@@ -337,6 +354,67 @@ def by_hand(good: str) -> dict[str, bytes]:
         "a bell": good.encode().replace(b"title: ", b"title: \x07", 1),
         "too large": good.encode() + b"#" * (2 << 20),
         "noise": random.Random(1).randbytes(5000),
+    }
+
+
+def policies_by_hand(good: str) -> dict[str, bytes]:
+    """Policies that people and attackers come up with: each would allow something by mistake or by malice."""
+    lab = "environments: {lab: {}}\n"
+    texts = {
+        "nothing": "",
+        "a list": "- environments\n",
+        "no environments": "environments: {}\n",
+        "python object": "environments: !!python/object/apply:os.system ['touch pwned']\n",
+        "a python module": lab + "modules: !!python/module:antigravity\n",
+        "billion laughs": "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(
+            f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x, y in zip("abcdefgh", "bcdefghi", strict=True)
+        )
+        + lab,
+        "itself": "environments: &e {lab: *e}\n",
+        "deep": "environments: " + "[" * 5000 + "]" * 5000 + "\n",
+        "the same key twice": lab + "ttl: 5m\nttl: 500h\n",
+        "two documents": lab + "---\n" + lab,
+        "a merge key": "x: &x {modules: ['*']}\nenvironments: {production: {<<: *x}}\n",
+        "a module that is a path": lab + "modules: ['../evil']\n",
+        "a module with a space": lab + "modules: ['gameday.actions evil']\n",
+        "a module with a star inside": lab + "modules: ['game*.actions']\n",
+        "a module with a line end": lab + 'modules: ["os\\n"]\n',
+        "a provider that is a shell": lab + "providers: [shell]\n",
+        "a ttl without a unit": lab + "ttl: 5\n",
+        "a negative ttl": lab + "ttl: -5m\n",
+        "a ttl that is not a number": lab + "ttl: .nan\n",
+        "a share of more than all": lab + "targets: 101%\n",
+        "none of two": lab + "targets: 0 of 2\n",
+        "three of two": lab + "targets: 3 of 2\n",
+        "nobody approves": lab + "approvals: [{roles: [], number: 1}]\n",
+        "zero approvers": lab + "approvals: [{roles: [lead], number: 0}]\n",
+        "a window without days": lab + "windows: [{days: [], hours: 09:00-10:00}]\n",
+        "a day that does not exist": lab + "windows: [{days: [someday], hours: 09:00-10:00}]\n",
+        "hours that do not exist": lab + "windows: [{days: [mon], hours: 25:00-26:00}]\n",
+        "a blackout backwards": lab + "blackouts: [{from: 2027-01-02, to: 2027-01-01, reason: x}]\n",
+        "a date that does not exist": lab + "blackouts: [{from: 2027-02-30, to: 2027-03-01, reason: x}]\n",
+        "a waiver for ever": lab + "waivers: [{rule: ttl, reason: x, by: y, until: never}]\n",
+        "a waiver of what cannot be waived": lab
+        + "waivers: [{rule: modules, reason: x, by: y, until: 2027-01-01}]\n",
+        "a waiver by nobody": lab + "waivers: [{rule: ttl, reason: x, by: '', until: 2027-01-01}]\n",
+        "a waiver elsewhere": lab
+        + "waivers: [{rule: ttl, environment: prod, reason: x, by: y, until: 2027-01-01}]\n",
+        "a zone that is a path": lab + "time_zone: ../../etc/passwd\n",
+        "a lever with a password": lab + "levers: ['https://u:p@x.test/lever']\n",
+        "a lever by ftp": lab + "levers: ['ftp://x.test/lever']\n",
+        "a lever of a file URL": lab + "levers: ['file:///etc/passwd']\n",
+        "a hundred levers": lab + f"levers: [{', '.join(['/x'] * 100)}]\n",
+        "leases here": lab + "leases: somewhere\n",
+        "leases for no time": lab + "leases: /x\nlease_expires: 1ms\n",
+        "a key of another case": lab + "Protect: ['node:*']\n",
+    }
+    found = {name: text.encode() for name, text in texts.items()}
+    return found | {
+        "UTF-16": good.encode("utf-16"),
+        "NUL bytes": good.encode().replace(b"ttl", b"t\x00tl", 1),
+        "too large": good.encode() + b"#" * (2 << 20),
+        "noise": random.Random(4).randbytes(5000),
     }
 
 

@@ -20,18 +20,21 @@ from gameday.plan.stored import plan_digest
 from tests.plan.hostile import (
     BORDERS,
     PLAN,
+    POLICY,
     ROOT,
     anything,
     by_hand,
     garbled,
     make_project,
     must_refuse,
+    policies_by_hand,
     traps,
 )
 
 PLACE = re.compile(r"\S+:\d+:\d+: \S")
 GOOD = (ROOT / PLAN.files[0]).read_text()
 HAND = by_hand(GOOD)
+POLICIES = policies_by_hand((ROOT / POLICY.files[0]).read_text())
 CPU_S = 10.0  # Ten times what the slowest of them takes.
 
 
@@ -88,6 +91,31 @@ def test_what_people_and_attackers_come_up_with_is_refused(project, name, capfd)
     assert all(len(line) < 2000 for line in said.err.splitlines())
     assert snapshot(project) == before and not (project.parent / "pwned").exists()
     assert {"antigravity", "locust", "chaoslib"}.isdisjoint(set(sys.modules) - modules)
+
+
+def test_policies_that_people_and_attackers_come_up_with_are_refused(project):
+    before, modules = snapshot(project), set(sys.modules)
+    path = project / "hostile.yaml"
+    for name, data in POLICIES.items():
+        path.write_bytes(data)
+        assert refused(POLICY, path), f"{name} was taken for sound"
+    path.unlink()
+    assert snapshot(project) == before and not (project / "pwned").exists()
+    assert {"antigravity", "locust", "chaoslib"}.isdisjoint(set(sys.modules) - modules)
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_hostile_policy_is_exit_2_whatever_is_asked(project, command, capfd, monkeypatch):
+    monkeypatch.chdir(project)
+    path = project / "hostile.yaml"
+    before = snapshot(project)
+    for name in ("python object", "billion laughs", "a module that is a path", "noise"):
+        path.write_bytes(POLICIES[name])
+        code = cli.main([command, PLAN.files[1], "--policy", str(path)])
+        said = capfd.readouterr()
+        assert code == 2 and PLACE.search(said.err) and "Traceback" not in said.err, said.err
+    path.unlink()
+    assert snapshot(project) == before
 
 
 @pytest.mark.parametrize("border", BORDERS, ids=lambda border: border.name)

@@ -89,6 +89,41 @@ def test_only_holds_for_every_step_that_says_what_it_touches(plan_of, refused):
     assert not faults(plan_of(step))
 
 
+@pytest.mark.parametrize("kind", ["failover", "change"])
+def test_an_action_that_nobody_knows_meets_the_ttl_and_the_caps_of_the_policy(plan_of, refused, kind):
+    def step(node, **more):
+        return {kind: f"flip {node}", "do": {"action": "lib.flip"}, "target": f"node:{node}", **more}
+
+    undo = {"undo": {"action": "lib.flop"}}
+    plan = plan_of(step("a", **undo), step("b", **undo), blast_radius={"max": "9", "duration": "1m"})
+    assert not faults(plan)
+    found = refused("ttl: 2m, targets: '1', at_once: 1", plan)
+    assert set(found) == {Rule.TTL, Rule.TARGETS, Rule.AT_ONCE}
+    assert "its action is not gameday's own: write it as a fault" in found[Rule.TTL]
+    assert "touch 2 nodes" in found[Rule.TARGETS]
+    undo["in_place"] = {"action": "lib.is_flipped"}
+    fault = {"fault": "flip", "do": {"action": "lib.flip"}, "target": "node:a", "ttl": "1m", **undo}
+    assert not refused("ttl: 2m, targets: '1', at_once: 1", plan_of(fault))
+
+
+def test_steps_that_recover_are_there_to_stay(plan_of, refused):
+    undo = {"undo": {"action": "lib.rejoin"}, "supersedes": ["node:a"]}
+    lost = {"fault": "lose a", "do": KILL, "ttl": "1m"}
+    promote = {"failover": "promote b", "do": {"action": "lib.promote"}, "target": "node:a", **undo}
+    assert not refused("ttl: 2m", plan_of(lost, promote))
+
+
+def test_the_freeze_counts_what_nobody_knows_by_the_policys_caps(plan_of, tmp_path):
+    change = {
+        "change": "x", "do": {"action": "lib.flip"}, "undo": {"action": "lib.flop"}, "target": "proxy:users"
+    }  # fmt: skip
+    path = tmp_path / "ops.yaml"
+    for rule, said in (("targets: 1 of 2", "touch 2 of 2 targets"), ("at_once: 1", "the policy allows 1")):
+        path.write_text(f"environments: {{lab: {{{rule}}}}}\n")
+        with pytest.raises(NotAuthorised, match=said):
+            freeze(plan_of(change, network("cut", proxy="replication-a")), TWO_NODES, load_policy(path), NOW)
+
+
 def test_the_text_arguments_of_a_program_are_read_without_a_crash(plan_of):
     run = {"provider": {"type": "process", "path": "true", "arguments": "--fast now"}}
     assert plan_of({"failover": "run it", "do": run}).steps[0].target == ""

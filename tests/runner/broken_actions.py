@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 from halt_actions import ask, is_there, put, remove  # noqa: F401 - the drills name them here
@@ -46,11 +48,23 @@ def fork_and_live_on(url, name):
     """Leave a child that hears no SIGTERM, is in no session of ours, and goes on injecting."""
     if os.fork() == 0:
         os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        while True:
-            put(url, name)
-            time.sleep(0.02)
+        inject_for_ever(url, name)
     time.sleep(30)
+
+
+def execute_and_live_on(url, name):
+    """The same with a program of its own, whose parent is not the host either."""
+    if os.fork() == 0:
+        subprocess.Popen([sys.executable, __file__, url, name], start_new_session=True)
+        os._exit(0)
+    time.sleep(30)
+
+
+def inject_for_ever(url, name):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        put(url, name)
+        time.sleep(0.02)
 
 
 def slow_remove(url, name, seconds):
@@ -67,3 +81,7 @@ def raise_instead(url, name):
 def never(url, name):
     """An undo that hangs."""
     time.sleep(60)
+
+
+if __name__ == "__main__":
+    inject_for_ever(*sys.argv[1:])

@@ -256,6 +256,21 @@ def test_a_host_that_forks_and_lives_on_is_dead_before_its_fault_is_undone(targe
     assert not run.is_in("a") and stuck(run) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["fork_and_live_on", "execute_and_live_on"])
+def test_what_outlives_host_and_runner_that_died_together_is_dead_before_the_undo(target, tmp_path, how):
+    run = Broken(target, tmp_path, [step(target, "a", do=how, timeout="30s"), HOLD])
+    run.wait_in("a")
+    hosts = [data["pid"] for kind, data in run.events() if kind == "HostStarted" and data["role"] == "action"]
+    for pid in (run.process.pid, *hosts):
+        os.kill(pid, signal.SIGKILL)
+    run.wait_event("RunEnded")
+    last_put = target.ask("GET", "/instants")["in"]["a"]
+    time.sleep(0.2)
+    assert target.ask("GET", "/instants")["in"]["a"] == last_put, "it is still injecting"
+    assert not run.is_in("a") and stuck(run) == []
+
+
 # --- undos -----------------------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ import time
 import pytest
 
 from gameday.actions import http
+from gameday.errors import Refused
+from gameday.runner.lease import SharedLease
 from tests.drills import ROOT, SHORT, Run, make_project
 
 
@@ -39,10 +41,11 @@ def test_two_drills_are_kept_apart_by_a_shared_lease(project, lab, tmp_path):
     run = Run(project, "latency", "--policy", str(policy))
     run.wait_for(lambda kind, data: kind == "Armed")
     lease = next(tmp_path.glob("*.lease"))
-    assert json.loads(lease.read_text())["system"].startswith("lab/gameday-lab-")
-    elsewhere = {"XDG_RUNTIME_DIR": str(tmp_path)}  # another machine has no part in our local lock
-    code, out = Run(project, "latency", "--policy", str(policy), env=elsewhere).end()
-    assert code == 3 and "another drill holds this target's lease" in out, out
+    system = json.loads(lease.read_text())["system"]
+    assert system.startswith("lab/gameday-lab-")
+    elsewhere = SharedLease(tmp_path, system, holder="o.bs", run="theirs", expires_s=2.0)
+    with pytest.raises(Refused, match="another drill holds this target's lease"):
+        elsewhere.take()  # Another machine has no part in our local lease.
     theirs = json.loads(lease.read_text()) | {"token": "stranger", "holder": "stranger"}
     lease.with_suffix(".new").write_text(json.dumps(theirs))
     lease.with_suffix(".new").replace(lease)
@@ -50,6 +53,11 @@ def test_two_drills_are_kept_apart_by_a_shared_lease(project, lab, tmp_path):
     code, out = run.end()
     assert "was taken by" in out and code in (1, 4), out
     assert whole(lab)
+    lease.unlink()
+    elsewhere.take()
+    code, out = Run(project, "latency", "--policy", str(policy)).end()
+    elsewhere.release()
+    assert code == 3 and "another drill holds this target's lease" in out, out
 
 
 def is_step(name):

@@ -29,15 +29,17 @@ from gameday.history.events import (
     UndoStarted,
 )
 from gameday.history.store import HistoryWriter
-from gameday.hosts.clock import RunClock, boot_id, utc_text
+from gameday.hosts.clock import RunClock, utc_text
+from gameday.procfs import boot_id
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.probes import ProbeCrew
-from gameday.hosts.processes import start_ticks
+from gameday.procfs import start_ticks
 from gameday.plan.approvals import Requirement
 from gameday.plan.load import load_plan
 from gameday.plan.model import NS, Activity, Probe, ProbeKind, StepKind
-from gameday.plan.policy import Rules, Waiver, default_policy
+from gameday.plan.policy import Approval, Rules, Waiver, default_policy
 from gameday.plan.stored import plan_digest, write_plan
+from gameday.plan.when import longest_ns
 from gameday.runner.arming import freeze, labels_of
 from gameday.runner.folder import make_run_folder
 from gameday.runner.leftovers import leftovers
@@ -164,6 +166,14 @@ def test_disk_space_is_wanted_tenfold(plan, project):
     )
     found = checks(replace(plan, probes=hungry), project)["disk"]
     assert found.state == BAD and "MB free" in found.detail
+
+
+def test_the_record_of_a_wait_that_only_the_policy_asks_for_needs_room_too(plan):
+    live = Approval(("lead",), 1, tiers=(), author_may=False, live=True)
+    asking = replace(default_policy(), environments=(("lab", Rules(approvals=(live,))),))
+    slow = replace(plan, approvals=replace(plan.approvals, timeout_ns=100 * longest_ns(plan)))
+    assert history_bytes(slow, default_policy()) == history_bytes(plan)
+    assert history_bytes(slow, asking) > 100 * history_bytes(plan)
 
 
 @pytest.mark.parametrize(
