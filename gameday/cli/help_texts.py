@@ -284,6 +284,15 @@ COMMANDS: dict[str, Text] = {
             _JSON,
         ),
     ),
+    "verify": Text(
+        "check a sealed bundle, believing only your own keys: what an auditor runs",
+        "gameday verify runs/primary-loss/latest --trust trust.yaml",
+        (
+            (("bundle",), {"metavar": "BUNDLE", "help": "a bundle's folder, or a run's that holds one"}),
+            (("--trust",), {"metavar": "FILE", "required": True, "help": "what you trust: trust.yaml"}),
+            _JSON,
+        ),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),

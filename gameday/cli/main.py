@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A traceback never reaches the terminal."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["lab"]:
-        return _lab(words[1:])
+    if words[:1] in (["lab"], ["verify"]):
+        return _alone(words[0], words[1:])
     asked = parser().parse_args(words)
     if asked.command is None:
         parser().print_help()
@@ -71,11 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _defect(error)
 
 
-def _lab(words: list[str]) -> int:
-    """The lab is a program of its own; this only passes the words on."""
-    if not words or words[0] in ("-h", "--help"):
-        words = ["--help"]
-    os.execv(sys.executable, [sys.executable, "-m", "gameday.lab", *words])  # noqa: S606 - ours
+def _alone(room: str, words: list[str]) -> int:
+    """The lab and the verifier are programs of their own; this only passes the words on."""
+    words = words or (["--help"] if room == "lab" else [])
+    os.execv(sys.executable, [sys.executable, "-m", f"gameday.{room}", *words])  # noqa: S606 - ours
 
 
 def _defect(error: Exception) -> int:

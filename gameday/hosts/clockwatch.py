@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from gameday.history.events import Phase
 from gameday.hosts.clock import RunClock, boot_ns
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import Inbox
@@ -40,6 +41,7 @@ class ClockWatch:
         self._every_s = every_s
         self._asked = threading.Event()
         self._stopped = False
+        self._phase: Phase | None = None
         self._thread = threading.Thread(target=self._watch, name="clock-watch", daemon=True)
 
     def start(self) -> None:
@@ -50,6 +52,12 @@ class ClockWatch:
     def ask(self) -> None:
         """Have the clock read now. Does not wait."""
         self._asked.set()
+
+    def in_phase(self, phase: Phase) -> None:
+        """Have the clock read whenever a phase is new: each has the wall clock's bound. Does not wait."""
+        if phase is not self._phase:
+            self._phase = phase
+            self.ask()
 
     def stop(self) -> None:
         """Stop watching. What is being read is not posted any more."""

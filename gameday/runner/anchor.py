@@ -32,7 +32,7 @@ from gameday.hosts.stamping import STAMP_DEADLINE_S, stamp
 from gameday.hosts.words import one_line
 from gameday.plan.keeping import Keeping
 from gameday.plan.model import Plan
-from gameday.plan.stored import plan_digest
+from gameday.plan.stored import plan_digest, read_plan
 from gameday.runner.listing import outcome_of
 
 REGISTER = "register"
@@ -130,7 +130,7 @@ def enter_refusal(run_dir: Path, plan: Plan, reason: str) -> None:
         "reason": one_line(reason),
     }  # fmt: skip
     try:
-        if not _is_entered(register, run_dir.name, leaf):
+        if not _is_entered(register, run_dir.name, {"kind": "refused"}):
             register.enter(leaf, at_utc=utc_text(), must_sign=False)
     except GameDayError:
         return
@@ -149,7 +149,10 @@ def enter_end(run_dir: Path, verdict: str) -> None:
     """
     register = register_of_run(run_dir)
     outcome = outcome_of(read_records(run_dir))
-    if register is None or outcome in ("running", "refused"):
+    if register is None or outcome == "running":
+        return
+    if outcome == "refused":
+        enter_refusal(run_dir, read_plan(run_dir), "refused before its first fault; its history says why")
         return
     lines = (run_dir / HISTORY).read_bytes().splitlines()
     leaf = {

@@ -21,7 +21,6 @@ from gameday.history.events import (
     HostStarted,
     Noted,
     Outcome,
-    Phase,
     Report,
     RunEnded,
     RunStarted,
@@ -109,15 +108,12 @@ def run_drill(
             enter_refusal(folder, plan, f"the run folder cannot be written: {reason}")
             raise Refused(f"the run folder {folder} cannot be written: {reason}", todo=NO_RECORD) from error
         try:
-            end = drill.run(started)
+            return drill.run(started)
         except Refused as error:
             enter_refusal(folder, plan, drill.redact.text(str(error)))
             raise
         finally:
             sweep(folder / "hosts", drill.redact)
-        if end.outcome == Outcome.REFUSED:
-            enter_refusal(folder, plan, "refused before its first fault; its history says why")
-        return end
 
 
 class _Drill:
@@ -142,7 +138,6 @@ class _Drill:
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
         self.clocks = ClockWatch(self.clock, self.inbox)
-        self.phase_seen: Phase | None = None
         self.halts_asked = 0
         self.halt_file_seen = False
         self.guard: Guard | None = None
@@ -361,9 +356,7 @@ class _Drill:
         assert self.loop is not None
         self.desk.state = self.loop.state
         self.stamper.look(self.loop.state.phase, self.history.head)
-        if self.loop.state.phase is not self.phase_seen:
-            self.phase_seen = self.loop.state.phase
-            self.clocks.ask()  # Each phase has the wall clock's bound.
+        self.clocks.in_phase(self.loop.state.phase)
         if self.guard.is_lost:
             self._replace_guard()
         self.guard.beat()

@@ -156,7 +156,7 @@ def test_runs_that_went_badly_are_sealed_too(tmp_path, story):
         synthetic.opening(told)
         told.records = [*told.records[:3], (10_000_000, RunEnded(Outcome.REFUSED, (), False))]
         run_dir = ended(tmp_path, told)
-        kind = "started"
+        kind = "refused"
     sealed = seal(run_dir)
     assert [leaf["kind"] for leaf in leaves(tmp_path)][-2:] == [kind, "sealed"]
     payload = json.loads((sealed.bundle / "attest" / "run.dsse.json").read_bytes())["payload"]

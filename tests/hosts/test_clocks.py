@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gameday.history.events import ClockRead, RunStarted
+from gameday.history.events import ClockRead, Phase, RunStarted
 from gameday.history.record import Record, Trace
 from gameday.hosts.clock import RunClock, boot_ns, utc_text, wall_ns
 from gameday.hosts.clockwatch import ClockWatch
@@ -44,8 +44,11 @@ def test_it_is_read_at_the_beginning_when_asked_and_when_it_steps(watched):
         inbox.get(timeout=0.1)
     wall.offset_ns -= 2 * NS
     assert isinstance(inbox.get(timeout=5)[1], ClockRead)
-    watch.ask()
+    watch.in_phase(Phase.BASELINE)
     assert isinstance(inbox.get(timeout=5)[1], ClockRead)
+    watch.in_phase(Phase.BASELINE)
+    with pytest.raises(queue.Empty):
+        inbox.get(timeout=0.1)
 
 
 def test_utc_text_is_read_back_to_the_nanosecond():

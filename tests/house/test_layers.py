@@ -97,6 +97,25 @@ def test_heavy_libraries_stay_in_their_hosts(path):
         assert name not in ENTRIES, f"{name} is the entry of a process: nobody imports it"
 
 
+VERIFIER = sorted((ROOT / "gameday" / "verify").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", VERIFIER, ids=name_of)
+def test_the_verifier_stands_on_little_and_works_under_another_name(path):
+    """The standard library, cryptography and rfc3161-client; its own modules by relative imports only."""
+    allowed = set(sys.stdlib_module_names) | {"cryptography", "rfc3161_client"}
+    offline = {"socket", "ssl", "http", "urllib", "subprocess", "asyncio", "ctypes"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            assert node.level == 1
+            continue
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            top = name.partition(".")[0]
+            assert top in allowed - offline, f"the verifier imports {name}"
+
+
 @pytest.mark.parametrize(
     "module", ["gameday.runner.watchdog", "gameday.console.__main__", "gameday.cli.main"]
 )
