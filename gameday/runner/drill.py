@@ -230,9 +230,7 @@ class _Drill:
         self.guard.wait_armed()
         probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
-        ledger = ledger_writer(
-            self.plan, folder=self.folder, clock=self.clock, inbox=self.inbox, redact=self.redact
-        )
+        ledger = ledger_writer(self.plan, self.folder, self.clock, self.inbox, self.redact)
         self._listen(stack)
         self._watch(stack, probes)
         if ledger is not None:

@@ -33,7 +33,7 @@ def armed_loads(
 
 
 def ledger_writer(
-    plan: Plan, *, folder: Path, clock: RunClock, inbox: Inbox, redact: Redactor
+    plan: Plan, folder: Path, clock: RunClock, inbox: Inbox, redact: Redactor
 ) -> LedgerWriter | None:
     """Return the writer of the plan's ledger; None where it has none."""
     if plan.ledger is None:
