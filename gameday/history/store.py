@@ -50,7 +50,9 @@ class HistoryWriter:
             self._fd = _open(run_dir / HISTORY)
             _lock(self._fd, run_dir)
             _cut_torn_tail(self._fd)
-            self._segments = {name: _open(self._path(name)) for name in STREAMS}
+            # Once: pathlib interns each part, and half a million fresh paths a day cost a megabyte.
+            self._paths = {name: run_dir / SEGMENTS / f"{name}.jsonl" for name in STREAMS}
+            self._segments = {name: _open(path) for name, path in self._paths.items()}
             self._disk = Disk(run_dir / "history.reserve")
         except OSError as error:
             raise HistoryError(
@@ -58,9 +60,6 @@ class HistoryWriter:
                 todo="Check free space and permissions of the run folder; nothing was injected.",
             ) from error
         self._seq, self._prev, self._sealed = _resume(self._fd, roots)
-
-    def _path(self, stream: str) -> Path:
-        return self.run_dir / SEGMENTS / f"{stream}.jsonl"
 
     def record(
         self, at_ns: int, utc: str, actor: str, event: Command | Report, *, sync: bool, safe: bool = False
@@ -117,7 +116,7 @@ class HistoryWriter:
         """Enter what the segment files have grown by into the chain, by digest."""
         for stream in STREAMS:
             start = self._sealed[stream]
-            grown = _whole_lines(self._path(stream), start)
+            grown = _whole_lines(self._paths[stream], start)
             if not grown:
                 continue
             end = start + len(grown)

@@ -107,6 +107,7 @@ class Guard:
         done = threading.Event()
 
         def beat() -> None:
+            self.beat()
             while not done.wait(BEAT_EVERY_NS / 1e9):
                 self.beat()
 

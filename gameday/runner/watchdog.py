@@ -1,8 +1,8 @@
 """The dead man's switch: a process of its own that undoes when the runner cannot.
 
 It is started before any fault and holds undo hosts of its own, armed. It acts only when the runner
-is dead (its pipe ends) or late (no heartbeat for three seconds after the first: until then the runner
-arms its hosts, which may take long and injects nothing). Then it kills the runner first, so that a
+is dead (its pipe ends) or late (no heartbeat for three seconds after the first, or for fifteen before it:
+the runner begins to beat once it arms its hosts, and injects nothing until then). Then it kills the runner first, so that a
 runner which was merely stopped can never wake up and inject; then it takes over the history.
 """
 
@@ -25,6 +25,8 @@ from gameday.plan.stored import read_plan
 from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.guard import BEAT_LATE_S, CLEAN_END
 from gameday.runner.takeover import Rescue, take_over
+
+FIRST_BEAT_S = 15.0  # A stopped runner must not keep its lease for ever; a busy machine may be slow.
 
 
 def main() -> int:
@@ -76,7 +78,7 @@ def _read_line() -> bytes:
 
 def _watch() -> str:
     """Return why the runner must be replaced, or nothing after its clean end."""
-    heard_s: float | None = None  # Arming is no silence: the first beat comes before the first step.
+    heard_s, late_s = time.monotonic(), FIRST_BEAT_S
     while True:
         ready, _, _ = select.select([0], [], [], 0.1)
         if ready:
@@ -85,9 +87,9 @@ def _watch() -> str:
                 return ""
             if not data:
                 return "the runner ended without a word"
-            heard_s = time.monotonic()
-        elif heard_s is not None and time.monotonic() - heard_s > BEAT_LATE_S:
-            return f"the runner gave no sign of life for {BEAT_LATE_S:g} s"
+            heard_s, late_s = time.monotonic(), BEAT_LATE_S
+        elif time.monotonic() - heard_s > late_s:
+            return f"the runner gave no sign of life for {late_s:g} s"
 
 
 def _say(line: str) -> None:

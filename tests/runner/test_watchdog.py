@@ -25,6 +25,15 @@ def test_slow_arming_is_no_silence_but_silence_after_a_beat_is():
     watching.communicate(timeout=10)
 
 
+def test_a_runner_that_is_stopped_before_its_first_beat_does_not_keep_its_lease_for_ever():
+    code = "from gameday.runner import watchdog; watchdog.FIRST_BEAT_S = 0.3; print(watchdog._watch())"
+    watching = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert watching.stdout.readline() == "the runner gave no sign of life for 0.3 s\n"
+    watching.communicate(timeout=10)
+
+
 def test_a_pipe_that_ends_means_a_dead_runner_even_while_arming():
     assert "without a word" in watch().communicate("", timeout=10)[0]
 
