@@ -19,6 +19,12 @@ def run_lab(folder, *args):
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runner_key(tmp_path_factory):
+    """The key that tests seal with: never that of whoever runs them."""
+    os.environ["GAMEDAY_KEY"] = str(tmp_path_factory.mktemp("key") / "runner.key")
+
+
 @pytest.fixture(scope="session")
 def lab_folder(tmp_path_factory):
     """A lab that is up; its folder. Down again at the end of the session."""

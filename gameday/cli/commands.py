@@ -27,6 +27,10 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli import drills  # noqa: PLC0415
 
             return drills.carry_out(asked)
+        case "seal" | "signoff" | "register":
+            from gameday.cli import records  # noqa: PLC0415
+
+            return records.carry_out(asked)
         case "doctor":
             from gameday.cli.doctor import doctor  # noqa: PLC0415
 

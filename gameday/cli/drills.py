@@ -13,12 +13,14 @@ from pathlib import Path
 from gameday.checkers.document import as_document
 from gameday.cli import exits
 from gameday.cli.asked import operator, run_here
+from gameday.cli.records import announced_key, sealed
 from gameday.console.summary import summary_lines
-from gameday.errors import RecordError, Refused, UsageError
+from gameday.errors import GameDayError, RecordError, Refused, UsageError
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.model import Plan, Step, StepKind
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import find_policy
+from gameday.runner.anchor import enter_end
 from gameday.runner.arming import lab_state_file
 from gameday.runner.drill import RunEnd, run_drill
 from gameday.runner.recover import owed_by_hand, recover
@@ -58,18 +60,32 @@ def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
     view = threading.Thread(target=_view, args=(started, asked.plain), name="view", daemon=True)
     view.start()
     try:
-        end = run_drill(
-            plan,
-            project=project,
-            operator=operator(asked),
-            run_dir=Path(asked.run_dir) if asked.run_dir else None,
-            started=started,
-            policy=policy,
-        )
+        with announced_key():
+            end = run_drill(
+                plan,
+                project=project,
+                operator=operator(asked),
+                run_dir=Path(asked.run_dir) if asked.run_dir else None,
+                started=started,
+                policy=policy,
+            )
     finally:
         started.put(None)
         view.join(VIEW_WAIT_S + 1.0)
-    return _tell(end)
+    code = _tell(end)
+    _keep(end.run_dir, policy)
+    return code
+
+
+def _keep(run_dir: Path, policy: Policy) -> None:
+    """Seal the run when the policy says so, else say how. What a drill came to does not hang on it."""
+    if not policy.keeping.seal:
+        print(f"to seal it: gameday seal {run_dir.name}")
+        return
+    try:
+        sealed(run_dir)
+    except GameDayError as error:
+        print(f"gameday: not sealed: {error.diagnostics()}", file=sys.stderr)
 
 
 def _confirm(plan: Plan) -> None:
@@ -115,6 +131,10 @@ def _tell(end: RunEnd) -> int:
             interrupted=end.interrupted,
         )
     print("\n".join(summary_lines(document, end.run_dir, colour=sys.stdout.isatty())))
+    try:
+        enter_end(end.run_dir, document["verdict"])
+    except GameDayError as error:
+        print(f"gameday: the end is not in the register: {error.diagnostics()}", file=sys.stderr)
     return exits.code_of(document)
 
 

@@ -238,6 +238,52 @@ COMMANDS: dict[str, Text] = {
         "gameday coverage",
         (_POLICY, _JSON),
     ),
+    "seal": Text(
+        "seal a run that has ended into a bundle that anybody can check",
+        "gameday seal latest",
+        (
+            _RUN,
+            (
+                ("--to",),
+                {
+                    "metavar": "S3URL",
+                    "help": "send it to s3://BUCKET/PREFIX under Object Lock (the policy's sink)",
+                },
+            ),
+            (("--endpoint-url",), {"metavar": "URL", "help": "of an S3 that is not Amazon's"}),
+            _JSON,
+        ),
+    ),
+    "signoff": Text(
+        "sign off a sealed run with your SSH key",
+        "gameday signoff latest --as a.chen --role owner",
+        (
+            _RUN,
+            (("--role",), {"metavar": "ROLE", "required": True, "help": "owner, reviewer, management…"}),
+            (
+                ("--as",),
+                {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},
+            ),
+            (("--key",), {"metavar": "FILE", "help": "your SSH key (~/.ssh/id_ed25519)"}),
+            (("--statement",), {"metavar": "TEXT", "default": "", "help": "what you say about it"}),
+            (("--signers",), {"metavar": "FILE", "help": "allowed_signers (that of the plan)"}),
+        ),
+    ),
+    "register": Text(
+        "list all drills that were begun here, and how they ended; or void one",
+        'gameday register void 20261124T201500Z --reason "wrong target" --by a.chen',
+        (
+            (
+                ("do",),
+                {"choices": ("list", "void"), "nargs": "?", "default": "list", "help": "what to do (list)"},
+            ),
+            (("run",), {"metavar": "RUN", "nargs": "?", "help": "which one to void, or how its id begins"}),
+            (("--reason",), {"metavar": "TEXT", "default": "", "help": "why it is void; it is recorded"}),
+            _POLICY,
+            _BY,
+            _JSON,
+        ),
+    ),
     "verify": Text(
         "check a sealed bundle, believing only your own keys: what an auditor runs",
         "gameday verify runs/primary-loss/latest --trust trust.yaml",

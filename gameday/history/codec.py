@@ -4,7 +4,8 @@
     segments/*      one sample, load bucket or ledger entry a line, canonical JSON
 
 `prev` of a line is the SHA-256 of the line before it (without its newline); that of the first line
-is made from the plan's digest, so a history belongs to one plan and no other.
+is made from the digests of the plan, of the register's checkpoint as it was seen at the start and of
+the start's time stamp, so a history belongs to one plan and was not prepared beforehand.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import typing
+from dataclasses import astuple, dataclass
 
 from gameday.canonical import canonical, from_json, to_json
 from gameday.errors import RecordError
@@ -27,9 +29,19 @@ _PLAIN = re.compile(r"[ !#-\[\]-~]*").fullmatch  # What JSON spells as it is.
 _KINDS: dict[str, type] = {cls.__name__: cls for cls in typing.get_args(Command | Report)}
 
 
-def genesis(plan_sha256: str) -> str:
-    """Return the `prev` of the first line of a history of that plan."""
-    return hashlib.sha256(b"gameday-history-v1\0" + plan_sha256.encode("ascii")).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """What a history grows from, as hex digests; empty where there is none."""
+
+    plan_sha256: str
+    register_sha256: str = ""
+    start_token_sha256: str = ""
+
+
+def genesis(roots: Roots) -> str:
+    """Return the `prev` of the first line of a history that grows from `roots`."""
+    parts = (b"gameday-history-v2", *(part.encode("ascii") for part in astuple(roots)))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def line_digest(line: bytes) -> str:

@@ -1,11 +1,10 @@
 """What was asked and what happened: the immutable events of a run, in one total order.
 
-A history is a sequence of these and nothing else. Events of the first group are *commands*: they are
-written down (and fsynced) before they are carried out, so that after any crash it is known what may
-have been done. Events of the second group are *reports* of what the world answered. `at_ns` is not
-part of an event but of its record: nanoseconds of CLOCK_BOOTTIME since the run began.
-
-Samples, load buckets and ledger entries go to segment files, whose digests enter the chain; see below.
+A history is a sequence of these and nothing else. Events of the first group are *commands*: they
+are written down (and fsynced) before they are carried out, so that after any crash it is known what
+may have been done. Events of the second group are *reports* of what the world answered. `at_ns` is
+part of an event's record: nanoseconds of CLOCK_BOOTTIME since the run began. Samples, load buckets
+and ledger entries go to segment files; the digests of their slices stand in the chain.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gameday.history.people import PeopleCommand, PeopleReport
-from gameday.history.policyevents import PolicyApplied, Preflighted
+from gameday.history.policyevents import PolicyReport
 
 
 class Phase(StrEnum):
@@ -149,6 +148,8 @@ class RunStarted:
     operator: str
     machine: str
     login: str = ""  # who really runs it; `operator` is as claimed
+    register_sha256: str = ""
+    start_token_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +314,7 @@ Report = (
     RunStarted
     | ClockRead
     | TargetsResolved
-    | PolicyApplied
-    | Preflighted
+    | PolicyReport
     | HostStarted
     | Armed
     | LoadReported
@@ -350,9 +350,9 @@ class Sample:
 class LoadBucket:
     """What one load did in the 100 ms that began at `start_ns`.
 
-    `intended` arrivals were due, `started` on time, `late` more than 100 ms late, `dropped` never;
-    `good` and `bad` completed in this bucket. `latency` counts successes by log-linear index (see
-    `gameday.history.histogram`), from the intended time. `busy` is its share of one core in ppm.
+    `intended` arrivals were due, `started` were started on time, `late` more than 100 ms late,
+    `dropped` never started; `good` and `bad` completed in this bucket. `latency` counts successes
+    by index (`gameday.history.histogram`), from the intended time. `busy`: share of a core, in ppm.
     """
 
     load: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gameday.history.timestamped import TimeStamped
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyApplied:
@@ -23,3 +25,6 @@ class Preflighted:
     """What was checked before any effect, as (name, state, detail). State: ok, warn, bad, skip."""
 
     checks: tuple[tuple[str, str, str], ...]
+
+
+PolicyReport = PolicyApplied | Preflighted | TimeStamped

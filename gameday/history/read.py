@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gameday.errors import HistoryError, RecordError
-from gameday.history.codec import STREAMS, decode_record, genesis, line_digest
+from gameday.history.codec import STREAMS, Roots, decode_record, genesis, line_digest
 from gameday.history.events import LedgerEntry, LoadBucket, RunStarted, Sample, SegmentSealed
 from gameday.history.fastread import CHUNK_BYTES, read_items
 from gameday.history.record import Record, Trace
@@ -65,6 +65,11 @@ def read_trace(run_dir: Path) -> Trace:
         torn=torn,
         faults=tuple(faults),
     )
+
+
+def roots_of(first: RunStarted) -> Roots:
+    """Return what a history grows from, as its first record says."""
+    return Roots(first.plan_sha256, first.register_sha256, first.start_token_sha256)
 
 
 @contextmanager
@@ -128,7 +133,7 @@ def _chain(data: bytes) -> tuple[list[Record], list[str]]:
             expected = line_digest(line)
             continue
         if number == 1 and isinstance(record.event, RunStarted):
-            expected = genesis(record.event.plan_sha256)
+            expected = genesis(roots_of(record.event))
         if prev != expected:
             faults.append(f"{HISTORY}:{number}: the chain is broken before record {record.seq}")
         if record.seq != number:

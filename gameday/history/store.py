@@ -17,10 +17,11 @@ import os
 from pathlib import Path
 
 from gameday.errors import HistoryError
-from gameday.history.codec import STREAMS, encode_item, encode_record, genesis, line_digest
+from gameday.history.codec import STREAMS, Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.disk import Disk
 from gameday.history.events import Command, LoadBucket, Report, Sample, SegmentSealed
 from gameday.history.record import Record
+from gameday.history.redact import NOTHING, Redactor
 
 SAFE_PATIENCE_S = 0.05
 COMMAND_PATIENCE_S = 1.0
@@ -31,13 +32,19 @@ SEGMENTS = "segments"
 class HistoryWriter:
     """The only writer of one run's history."""
 
-    def __init__(self, run_dir: Path, plan_sha256: str) -> None:
-        """Open (or go on with) the history in `run_dir`.
+    def __init__(self, run_dir: Path, roots: Roots, redact: Redactor = NOTHING) -> None:
+        """Open (or go on with) the history in `run_dir`. `roots` count for a new one only.
+
+        Args:
+            run_dir: The run's folder.
+            roots: What a new history grows from.
+            redact: What keeps secret values out of it.
 
         Raises:
             HistoryError: Another process writes it, or it cannot be written.
         """
         self.run_dir = run_dir
+        self._redact = redact
         try:
             (run_dir / SEGMENTS).mkdir(exist_ok=True)
             self._fd = _open(run_dir / HISTORY)
@@ -52,7 +59,7 @@ class HistoryWriter:
                 f"the history in {run_dir} cannot be written: {error.strerror}",
                 todo="Check free space and permissions of the run folder; nothing was injected.",
             ) from error
-        self._seq, self._prev, self._sealed = _resume(self._fd, plan_sha256)
+        self._seq, self._prev, self._sealed = _resume(self._fd, roots)
 
     def record(
         self, at_ns: int, utc: str, actor: str, event: Command | Report, *, sync: bool, safe: bool = False
@@ -71,7 +78,10 @@ class HistoryWriter:
             HistoryError: It is not on stable storage (never raised when `safe`).
         """
         self._seq += 1
-        line = encode_record(Record(self._seq, at_ns, utc, actor, event), self._prev)
+        record = Record(self._seq, at_ns, utc, actor, event)
+        line = encode_record(record, self._prev)
+        if self._redact.is_in(line):
+            line = encode_record(self._redact.record(record), self._prev)
         self._prev = line_digest(line)
         patience_s = (SAFE_PATIENCE_S if safe else COMMAND_PATIENCE_S) if sync else None
         try:
@@ -85,6 +95,11 @@ class HistoryWriter:
         return self._seq
 
     @property
+    def head(self) -> tuple[int, str]:
+        """The last record's number, and the digest of its line."""
+        return self._seq, self._prev
+
+    @property
     def disk_error(self) -> str | None:
         """What the disk last refused, if anything."""
         return self._disk.error.strerror if self._disk.error else None
@@ -92,7 +107,10 @@ class HistoryWriter:
     def keep(self, item: Sample | LoadBucket) -> None:
         """Append a sample or a load bucket to its segment. Does not wait."""
         stream = "samples" if isinstance(item, Sample) else "load"
-        self._disk.write(self._segments[stream], encode_item(item), sync=False, patience_s=None)
+        line = encode_item(item)
+        if self._redact.is_in(line):
+            line = encode_item(self._redact.record(item))
+        self._disk.write(self._segments[stream], line, sync=False, patience_s=None)
 
     def seal(self, at_ns: int, utc: str) -> None:
         """Enter what the segment files have grown by into the chain, by digest."""
@@ -137,11 +155,11 @@ def _cut_torn_tail(fd: int) -> None:
         os.ftruncate(fd, whole)
 
 
-def _resume(fd: int, plan_sha256: str) -> tuple[int, str, dict[str, int]]:
+def _resume(fd: int, roots: Roots) -> tuple[int, str, dict[str, int]]:
     """Return the last sequence number, its digest, and how far each segment is sealed."""
     import json  # noqa: PLC0415 - needed only when a history is opened again
 
-    seq, prev = 0, genesis(plan_sha256)
+    seq, prev = 0, genesis(roots)
     sealed = dict.fromkeys(STREAMS, 0)
     data = os.pread(fd, os.fstat(fd).st_size, 0)
     for line in data.splitlines():

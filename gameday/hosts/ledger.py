@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from gameday.history.codec import encode_item
 from gameday.history.events import LedgerEntry, LedgerMark, LedgerRead, SyntheticPurged
+from gameday.history.redact import NOTHING, Redactor
 from gameday.hosts.clock import RunClock
 from gameday.hosts.httpprobe import exchange
 from gameday.hosts.inbox import Inbox
@@ -35,7 +36,17 @@ READ_TIMEOUT_S = 5.0
 class LedgerWriter:
     """Writes, falls silent on demand, reads back, and removes what it wrote."""
 
-    def __init__(self, ledger: Ledger, *, run: str, path: Path, clock: RunClock, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        run: str,
+        path: Path,
+        clock: RunClock,
+        inbox: Inbox,
+        redact: Redactor = NOTHING,
+    ) -> None:
+        self._redact = redact
         spec = json.loads(ledger.spec.replace("${run}", run))
         self._url: str = spec["url"]
         self._read_url: str = spec.get("read_url") or f"{self._url}?marker={quote(run)}"
@@ -113,7 +124,7 @@ class LedgerWriter:
             self._free.release()
 
     def _log(self, *entries: LedgerEntry, sync: bool) -> None:
-        os.write(self._fd, b"".join(encode_item(entry) for entry in entries))
+        os.write(self._fd, b"".join(encode_item(self._redact.record(entry)) for entry in entries))
         if sync:
             os.fdatasync(self._fd)
 

@@ -9,6 +9,7 @@ from gameday.errors import PlanError, Problem
 from gameday.plan.border import validate
 from gameday.plan.compile import Compiler, refuse
 from gameday.plan.files import Files
+from gameday.plan.literal import refuse_literals
 from gameday.plan.model import Plan
 from gameday.plan.schema import PlanIn
 from gameday.plan.sense import check_references, warnings
@@ -36,6 +37,9 @@ def load_plan(path: Path, root: Path | None = None) -> Plan:
     plan = Compiler(source, files).compile(written)
     if not source.problems and not any(other.problems for other in files.sources):
         check_references(plan, source)
+    for other in (source, *files.sources):
+        if not other.problems:
+            refuse_literals(other)
     refuse([source, *files.sources])
     return replace(plan, warnings=warnings(plan))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gameday.canonical import digest, to_json
+from gameday.plan.keeping import USUAL, Keeping
 from gameday.plan.model import NS, Plan
 
 LAB = "lab"
@@ -158,6 +159,7 @@ class Policy:
     leases: str = ""
     lease_expires_ns: int = LEASE_EXPIRES_NS
     retest_days: int = RETEST_DAYS
+    keeping: Keeping = USUAL
 
     def rules(self, environment: str) -> Rules | None:
         """Return what holds in an environment; None when the policy does not name it."""

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 from gameday.canonical import canonical, to_json
 from gameday.errors import PlanError
 from gameday.plan.border import validate
+from gameday.plan.keepingfile import KeepingIn, keeping
 from gameday.plan.policy import (
     LEASE_EXPIRES_NS,
     LEVER_SILENCE_NS,
@@ -171,7 +172,7 @@ class RulesIn(Part):
     approvals: list[ApprovalIn] | None = None
 
 
-class PolicyIn(RulesIn):
+class PolicyIn(RulesIn, KeepingIn):
     """The operator's policy."""
 
     environments: dict[Key, RulesIn | None] = Field(min_length=1)
@@ -267,6 +268,7 @@ def _policy(written: PolicyIn, file: str) -> Policy:
         leases=written.leases,
         lease_expires_ns=written.lease_expires,
         retest_days=written.retest_days,
+        keeping=keeping(written),
     )
 
 

@@ -22,6 +22,7 @@ from gameday.errors import NotAuthorised, Refused, TargetAbsent
 from gameday.history.events import TargetsResolved
 from gameday.hosts.httpprobe import Answer, exchange
 from gameday.hosts.names import RESOLVER
+from gameday.hosts.secretvalues import ENV, from_environment
 from gameday.plan.bind import bind, needed
 from gameday.plan.model import Plan
 from gameday.plan.permit import limits_of, waiver_for
@@ -70,11 +71,12 @@ def find_values(plan: Plan, project: Path) -> dict[str, str]:
     """Return the values that the plan asks for, and where the lab is when it is the target.
 
     Raises:
-        TargetAbsent: The lab is asked for and is not up.
+        TargetAbsent: The lab is asked for and is not up, or the environment lacks a variable.
     """
+    secret = from_environment(plan)
     wanted = needed(plan)
     if not any(name.startswith("lab.") for name in wanted):
-        return {}
+        return secret
     path = lab_state_file(project)
     try:
         lab = json.loads(path.read_text(encoding="utf-8"))
@@ -84,7 +86,7 @@ def find_values(plan: Plan, project: Path) -> dict[str, str]:
         raise TargetAbsent(f"the lab's state in {path} cannot be read: {error}", todo=LAB_TODO) from error
     values = {f"lab.{key}": item for key, item in lab.items() if isinstance(item, str) and key != "token"}
     values["lab.state_file"] = str(path.resolve())
-    return values
+    return values | secret
 
 
 def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: datetime | None = None) -> Resolved:
@@ -116,7 +118,7 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
         identity=json.dumps(identity, sort_keys=True),
         targets=reach.units,
         population=reach.population,
-        values=tuple(sorted(values.items())),
+        values=tuple(sorted(item for item in values.items() if not item[0].startswith(ENV))),
         parts=reach.targets,
         excluded=reach.excluded[:EXCLUDED_MAX],
     )

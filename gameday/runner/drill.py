@@ -30,15 +30,16 @@ from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox, new_inbox
-from gameday.hosts.ledger import LedgerWriter
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
+from gameday.hosts.secretvalues import redactor, sweep
 from gameday.hosts.whoami import login_name
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
 from gameday.plan.policyfile import write_policy
 from gameday.plan.stored import plan_digest, write_plan
 from gameday.procfs import boot_id, start_ticks
+from gameday.runner.anchor import Stamper, anchor, enter_refusal
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
 from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew, configuration_of
@@ -49,6 +50,7 @@ from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
 from gameday.runner.software import software
+from gameday.runner.traffic import armed_loads, ledger_writer
 
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
@@ -103,8 +105,15 @@ def run_drill(
             drill = _Drill(plan, ready, folder, project, operator)
         except (OSError, HistoryError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            enter_refusal(folder, plan, f"the run folder cannot be written: {reason}")
             raise Refused(f"the run folder {folder} cannot be written: {reason}", todo=NO_RECORD) from error
-        return drill.run(started)
+        try:
+            return drill.run(started)
+        except Refused as error:
+            enter_refusal(folder, plan, drill.redact.text(str(error)))
+            raise
+        finally:
+            sweep(folder / "hosts", drill.redact)
 
 
 class _Drill:
@@ -121,7 +130,10 @@ class _Drill:
         self.operator = operator
         self.clock = RunClock()
         self.inbox: Inbox = new_inbox()
-        self.history = HistoryWriter(folder, self.sha256)
+        self.redact = redactor(ready.found.values)
+        self.anchor = anchor(folder, plan, project, ready.policy.keeping)
+        self.history = HistoryWriter(folder, self.anchor.roots, self.redact)
+        self.stamper = Stamper(folder, ready.policy.keeping.stamp_url, self.clock, self.inbox)
         session = Session(plan, ready.terms, folder, ready.found.targets.targets, operator, login_name())
         self.desk = Desk(self.clock, self.inbox, session)
         self.loop: Loop | None = None
@@ -176,8 +188,13 @@ class _Drill:
                 operator=self.operator,
                 machine=platform.node(),
                 login=login_name(),
+                register_sha256=self.anchor.roots.register_sha256,
+                start_token_sha256=self.anchor.roots.start_token_sha256,
             )
         )
+        if self.anchor.missing:
+            self._note(Noted(by="time stamps", mark="", text=f"no start token: {self.anchor.missing}"))
+        self.anchor.check()
         self._note(read_clock())
         self._note(self.ready.applied())
         self._note(self.found.targets)
@@ -213,7 +230,7 @@ class _Drill:
         self.guard.wait_armed()
         probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
-        ledger = self._ledger()
+        ledger = ledger_writer(self.plan, self.folder, self.clock, self.inbox, self.redact)
         self._listen(stack)
         self._watch(stack, probes)
         if ledger is not None:
@@ -267,27 +284,13 @@ class _Drill:
 
     def _arm_loads(self, stack: ExitStack) -> dict[str, LoadHost]:
         loads = {}
-        for load in self.plan.load:
-            host = LoadHost(
-                load,
-                project=self.project,
-                folder=self.folder / "hosts" / f"load-{load.name}",
-                clock=self.clock,
-                inbox=self.inbox,
-            )
-            stack.callback(host.close)
-            host.arm(30.0)
-            self._host(f"load-{load.name}", "load", host.pid, host.marker)
-            loads[load.name] = host
+        plan, clock, inbox = self.plan, self.clock, self.inbox
+        for name, host in armed_loads(
+            plan, project=self.project, folder=self.folder, clock=clock, inbox=inbox, stack=stack
+        ):
+            self._host(f"load-{name}", "load", host.pid, host.marker)
+            loads[name] = host
         return loads
-
-    def _ledger(self) -> LedgerWriter | None:
-        if self.plan.ledger is None:
-            return None
-        path = self.folder / "segments" / "ledger.jsonl"
-        return LedgerWriter(
-            self.plan.ledger, run=self.folder.name, path=path, clock=self.clock, inbox=self.inbox
-        )
 
     def _listen(self, stack: ExitStack) -> None:
         """Hear what people say; where no socket can be had the halt file must do, and the history says so."""
@@ -350,6 +353,7 @@ class _Drill:
         assert self.guard is not None
         assert self.loop is not None
         self.desk.state = self.loop.state
+        self.stamper.look(self.loop.state.phase, self.history.head)
         self.clocks.in_phase(self.loop.state.phase)
         if self.guard.is_lost:
             self._replace_guard()
@@ -375,6 +379,9 @@ class _Drill:
             stack.callback(signal.signal, number, signal.signal(number, ask))
 
     def _end(self, state: State, outcome: Outcome) -> RunEnd:
+        with suppress(HistoryError):
+            for stamped in self.stamper.finish():
+                self._note(stamped)
         with suppress(HistoryError):  # A disk that is broken halted the run, and must not hide its end.
             self._note(read_clock())
             self.history.seal(self.clock.now_ns(), utc_text())

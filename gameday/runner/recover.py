@@ -14,6 +14,7 @@ from gameday.history.record import Trace
 from gameday.hosts.clock import RunClock, wall_ns
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
+from gameday.hosts.secretvalues import from_environment, redactor, sweep
 from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
 from gameday.procfs import boot_id
@@ -41,8 +42,9 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path
     if started is None or found is None:
         raise Refused(f"the run in {run_dir} ended before it could touch anything; nothing is owed")
     _check_gone(trace, started, runner_is_gone)
-    values = dict(found.values)
-    plan = bind(read_plan(run_dir), values)
+    unbound = read_plan(run_dir)
+    values = dict(found.values) | from_environment(unbound)
+    plan = bind(unbound, values)
     state = fold(plan, trace)
     over = any(isinstance(r.event, RunEnded) for r in trace.records)
     if over and not (state.owed or state.stuck):
@@ -61,10 +63,12 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path
     try:
         hosts.wait_armed()
         who = f"{by}; {runner_is_gone} says the runner is gone" if runner_is_gone else by
-        rescue = Rescue(run_dir, plan, hosts, clock, inbox)
+        redact = redactor(values)
+        rescue = Rescue(run_dir, plan, hosts, clock, inbox, redact)
         state = take_over(rescue, by="recover", reason=f"asked for by {who}", runner=_runner(trace))
     finally:
         hosts.close()
+    sweep(run_dir / "hosts", redact)
     return RunEnd(run_dir, "crashed", state.stuck, state.failed_over, interrupted=False)
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from gameday.engine.apply import apply
 from gameday.engine.state import State, begin
 from gameday.errors import GameDayError, HistoryError
+from gameday.history.codec import Roots
 from gameday.history.events import Outcome, RunEnded, RunnerLost
 from gameday.history.read import read_records
 from gameday.history.record import Trace
+from gameday.history.redact import NOTHING, Redactor
 from gameday.history.store import HistoryWriter
 from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockwatch import ClockWatch
@@ -25,6 +27,7 @@ from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import kill_session
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest, read_plan
+from gameday.runner.anchor import enter_end
 from gameday.runner.control import ControlSocket
 from gameday.runner.crew import ActionHosts, Crew
 from gameday.runner.desk import Desk
@@ -43,6 +46,7 @@ class Rescue:
     hosts: ActionHosts
     clock: RunClock
     inbox: Inbox
+    redact: Redactor = NOTHING
 
 
 def fold(plan: Plan, trace: Trace) -> State:
@@ -68,7 +72,7 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     if runner is not None:
         kill_session(*runner, only_leader=True)
     # Before its hosts are killed: while somebody else undoes this run, they are not ours to kill.
-    history = _open(rescue.run_dir)
+    history = _open(rescue.run_dir, rescue.redact)
     try:
         state = _go_on(rescue, history, by, reason)
     finally:
@@ -76,7 +80,7 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
     from gameday.runner.conclude import conclude  # noqa: PLC0415 - half a second, when nothing waits any more
 
     with suppress(GameDayError):  # The faults are gone, which counts; `gameday report` says the rest.
-        conclude(rescue.run_dir)
+        enter_end(rescue.run_dir, str(conclude(rescue.run_dir).verdict))
     return state
 
 
@@ -127,12 +131,12 @@ def _listening(rescue: Rescue, desk: Desk) -> Iterator[None]:
             control.close()
 
 
-def _open(run_dir: Path) -> HistoryWriter:
-    sha256 = plan_digest(read_plan(run_dir))
+def _open(run_dir: Path, redact: Redactor) -> HistoryWriter:
+    roots = Roots(plan_digest(read_plan(run_dir)))
     give_up_s = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            return HistoryWriter(run_dir, sha256)
+            return HistoryWriter(run_dir, roots, redact)
         except HistoryError:
             if time.monotonic() > give_up_s:
                 raise

@@ -20,6 +20,7 @@ from pathlib import Path
 from gameday.errors import GameDayError
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
+from gameday.hosts.secretvalues import redactor, sweep
 from gameday.plan.bind import bind
 from gameday.plan.stored import read_plan
 from gameday.runner.crew import ActionHosts, configuration_of
@@ -56,9 +57,12 @@ def main() -> int:
     _say("armed")
     reason = _watch()
     if reason:
-        rescue = Rescue(run_dir, plan, hosts, clock, inbox)
+        redact = redactor(config["values"])
+        rescue = Rescue(run_dir, plan, hosts, clock, inbox, redact)
         take_over(rescue, by="watchdog", reason=reason, runner=(config["runner_pid"], config["runner_ticks"]))
     hosts.close()
+    if reason:
+        sweep(run_dir / "hosts", redact)
     return 0
 
 

@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 
 from gameday.engine.state import begin
+from gameday.history.codec import Roots
 from gameday.history.events import Armed, Reading, Sample
 from gameday.history.store import HistoryWriter
 from gameday.plan.load import load_plan
@@ -129,7 +130,7 @@ def virtual(hours: float, hz: float) -> bool:
         path = folder / "soak.yaml"
         path.write_text(plan_text("http://127.0.0.1:1", f"{hours:g}h", hz))
         plan = load_plan(path, folder)
-        history = HistoryWriter(folder, plan_digest(plan))
+        history = HistoryWriter(folder, Roots(plan_digest(plan)))
         clock, inbox = VirtualClock(), queue.SimpleQueue()
         crew = Crew(plan, clock=clock, inbox=inbox, hosts=NoHosts())
         loop = Loop(begin(plan), history, crew, clock, inbox, "runner", beat=lambda: None)

@@ -12,6 +12,7 @@ from gameday.console.live import draw
 from gameday.console.summary import summary_lines
 from gameday.console.tail import CHUNK_MAX, Tail
 from gameday.engine.state import begin
+from gameday.history.codec import Roots
 from gameday.history.codec import encode_item
 from gameday.plan.model import NS
 from tests.evidence.synthetic import completed, halted, hostile_plan, make_plan, utc, write_run
@@ -30,7 +31,7 @@ def followed(folder, story, until_ns):
 
     folder.mkdir()
     write_plan(folder, story.plan)
-    history = HistoryWriter(folder, plan_digest(story.plan))
+    history = HistoryWriter(folder, Roots(plan_digest(story.plan)))
     for item in [s for s in story.samples if s.ended_ns <= until_ns] + [
         b for b in story.load if b.start_ns < until_ns
     ]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gameday.canonical import from_json
+from gameday.history.codec import Roots
 from gameday.history.codec import encode_item
 from gameday.history.events import (
     Armed,
@@ -288,7 +289,7 @@ def write_run(folder: Path, story: Story) -> Path:
     """Write a run folder as the runner would, and return it."""
     folder.mkdir(parents=True)
     write_plan(folder, story.plan)
-    history = HistoryWriter(folder, plan_digest(story.plan))
+    history = HistoryWriter(folder, Roots(plan_digest(story.plan)))
     with (folder / "segments" / "ledger.jsonl").open("ab") as file:
         file.writelines(encode_item(entry) for entry in story.ledger)
     for item in (*story.samples, *story.load):
@@ -296,7 +297,7 @@ def write_run(folder: Path, story: Story) -> Path:
     for at_ns, event in sorted(story.records, key=lambda pair: pair[0]):
         history.record(at_ns, utc(at_ns), "runner", event, sync=False)
     history.close()
-    history = HistoryWriter(folder, plan_digest(story.plan))
+    history = HistoryWriter(folder, Roots(plan_digest(story.plan)))
     history.seal(END_NS, utc(END_NS))
     history.close()
     return folder

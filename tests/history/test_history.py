@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
 from gameday.canonical import canonical, from_json, to_json
 from gameday.errors import HistoryError, RecordError
+from gameday.history.codec import Roots, genesis
 from gameday.history import disk
 from gameday.history.events import (
     Effect,
     HaltAsked,
+    Noted,
     Phase,
     PhaseChanged,
     Reading,
@@ -31,7 +36,7 @@ START = RunStarted("r", SHA, "1", "boot", "0", (), "me", "here")
 
 
 def write(folder, *events, samples=0):
-    writer = HistoryWriter(folder, SHA)
+    writer = HistoryWriter(folder, Roots(SHA))
     writer.record(0, "utc", "runner", START, sync=True)
     for number, event in enumerate(events, start=1):
         writer.record(number, "utc", "runner", event, sync=True)
@@ -94,7 +99,7 @@ def test_a_writer_goes_on_after_a_torn_tail(tmp_path):
     write(tmp_path, *EVENTS, samples=3)
     path = tmp_path / "history.jsonl"
     path.write_bytes(path.read_bytes() + b'{"half')
-    writer = HistoryWriter(tmp_path, SHA)
+    writer = HistoryWriter(tmp_path, Roots(SHA))
     writer.record(9, "utc", "watchdog", HaltAsked("watchdog", "test"), sync=True)
     writer.keep(Sample("p", 100, 101, Reading.BAD))
     writer._disk.write(writer._fd, b"", sync=True, patience_s=5)
@@ -107,14 +112,14 @@ def test_a_writer_goes_on_after_a_torn_tail(tmp_path):
 
 
 def test_a_second_writer_is_refused(tmp_path):
-    writer = HistoryWriter(tmp_path, SHA)
+    writer = HistoryWriter(tmp_path, Roots(SHA))
     with pytest.raises(HistoryError, match="another process"):
-        HistoryWriter(tmp_path, SHA)
+        HistoryWriter(tmp_path, Roots(SHA))
     writer.close()
 
 
 def test_a_full_disk_refuses_a_command_but_the_reserve_takes_an_undo(tmp_path, monkeypatch):
-    writer = HistoryWriter(tmp_path, SHA)
+    writer = HistoryWriter(tmp_path, Roots(SHA))
     writer.record(0, "utc", "runner", START, sync=True)
     real = disk._write_all
 
@@ -135,7 +140,7 @@ def test_a_full_disk_refuses_a_command_but_the_reserve_takes_an_undo(tmp_path, m
 
 
 def test_an_fsync_error_stops_commands_and_lets_the_safe_direction_go_on(tmp_path, monkeypatch):
-    writer = HistoryWriter(tmp_path, SHA)
+    writer = HistoryWriter(tmp_path, Roots(SHA))
     writer.record(0, "utc", "runner", START, sync=True)
 
     def broken(fd):
@@ -189,3 +194,25 @@ def test_a_record_of_the_wrong_shape_is_refused(data):
 def test_dataclasses_survive_the_round_trip():
     for event in EVENTS:
         assert from_json(type(event), to_json(event)) == event
+
+
+def test_a_history_grows_from_plan_register_and_start_token(tmp_path):
+    """The genesis is that of docs/evidence-format.md: no root can be changed or swapped afterwards."""
+    roots = Roots(SHA, "b" * 64, "c" * 64)
+    expected = hashlib.sha256(
+        b"\0".join([b"gameday-history-v2", SHA.encode(), b"b" * 64, b"c" * 64])
+    ).hexdigest()
+    assert genesis(roots) == expected
+    assert genesis(Roots(SHA, "c" * 64, "b" * 64)) != expected
+    writer = HistoryWriter(tmp_path, roots)
+    start = replace(START, plan_sha256=SHA, register_sha256="b" * 64, start_token_sha256="c" * 64)
+    writer.record(0, "now", "runner", start, sync=True)
+    writer.close()
+    assert json.loads((tmp_path / "history.jsonl").read_bytes())["prev"] == expected
+    again = HistoryWriter(tmp_path, Roots(SHA))  # Whoever goes on need not know the roots.
+    again.record(1, "now", "watchdog", Noted("a", "", "b"), sync=True)
+    again.close()
+    assert not read_records(tmp_path).faults
+    line = (tmp_path / "history.jsonl").read_bytes().replace(b"c" * 64, b"d" * 64)
+    (tmp_path / "history.jsonl").write_bytes(line)
+    assert any("before record 1" in fault for fault in read_records(tmp_path).faults)

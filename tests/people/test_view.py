@@ -11,6 +11,7 @@ from gameday.console.follow import Follower
 from gameday.console.live import draw
 from gameday.engine.decide import step
 from gameday.engine.state import begin
+from gameday.history.codec import Roots
 from gameday.history.events import Sample
 from gameday.history.store import HistoryWriter
 from gameday.plan.approvals import Requirement
@@ -29,7 +30,7 @@ def followed(folder, behave, until):
     """A follower of a run that was cut right after the event that `until` accepts."""
     folder.mkdir()
     write_plan(folder, DRILL)
-    history = HistoryWriter(folder, plan_digest(DRILL))
+    history = HistoryWriter(folder, Roots(plan_digest(DRILL)))
     state = begin(DRILL)
     for at, event in PeopleWorld(DRILL, behave=behave).run().events:
         state, decided = step(state, at, event)

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from gameday.errors import NotAuthorised, Refused, TargetAbsent
+from gameday.history.codec import Roots
 from gameday.history.events import (
     Effect,
     HostStarted,
@@ -217,7 +218,7 @@ def a_run(project, plan, events, *, name="20260101T000000Z-abc", runner=True, ru
     if run_dir is None:
         (folder / "hosts").mkdir(parents=True)
     write_plan(folder, plan)
-    history = HistoryWriter(folder, plan_digest(plan))
+    history = HistoryWriter(folder, Roots(plan_digest(plan)))
     clock = RunClock()
     first = RunStarted(name, plan_digest(plan), str(clock.origin_boot_ns), boot_id(), "0", (), "t", "m")
     mine = HostStarted("runner", "runner", os.getpid(), start_ticks(os.getpid()) if runner else 1, boot_id())
