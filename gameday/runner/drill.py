@@ -311,6 +311,7 @@ class _Drill:
             self.folder,
             project=self.project,
             values=self.found.values,
+            names=self.found.names,
             runner_ticks=start_ticks(os.getpid()) or 0,
             clock=self.clock,
             inbox=self.inbox,

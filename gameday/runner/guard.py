@@ -36,6 +36,7 @@ class Guard:
         *,
         project: Path,
         values: Mapping[str, str],
+        names: tuple[str, ...],
         runner_ticks: int,
         clock: RunClock,
         inbox: Inbox,
@@ -57,6 +58,7 @@ class Guard:
         config = {
             "origin_boot_ns": str(clock.origin_boot_ns),
             "values": dict(values),
+            "names": names,
             "project": str(project.resolve()),
             "runner_pid": os.getpid(),
             "runner_ticks": runner_ticks,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
 from pathlib import Path
 
-from gameday.errors import Refused
+from gameday.errors import GameDayError, Refused
 from gameday.history.events import HostStarted, RunEnded, RunStarted, TargetsResolved
 from gameday.history.read import read_records
 from gameday.history.record import Trace
@@ -16,8 +17,10 @@ from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
 from gameday.hosts.secretvalues import from_environment, redactor, sweep
 from gameday.plan.bind import bind
+from gameday.plan.model import Plan
 from gameday.plan.stored import read_plan
 from gameday.procfs import boot_id
+from gameday.runner.arming import names_of
 from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.drill import RunEnd
 from gameday.runner.takeover import Rescue, fold, take_over
@@ -64,12 +67,20 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path
         hosts.wait_armed()
         who = f"{by}; {runner_is_gone} says the runner is gone" if runner_is_gone else by
         redact = redactor(values)
-        rescue = Rescue(run_dir, plan, hosts, clock, inbox, redact)
+        rescue = Rescue(run_dir, plan, hosts, clock, inbox, redact, _names(found, plan))
         state = take_over(rescue, by="recover", reason=f"asked for by {who}", runner=_runner(trace))
     finally:
         hosts.close()
     sweep(run_dir / "hosts", redact)
     return RunEnd(run_dir, "crashed", state.stuck, state.failed_over, interrupted=False)
+
+
+def _names(found: TargetsResolved, plan: Plan) -> tuple[str, ...]:
+    """Return what the target's lease is called here; nothing where its address is not found any more."""
+    try:
+        return names_of(json.loads(found.identity), plan.target.identity_url)
+    except GameDayError:
+        return ()
 
 
 def owed_by_hand(run_dir: Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gameday.engine.apply import apply
 from gameday.engine.state import State, begin
-from gameday.errors import GameDayError, HistoryError
+from gameday.errors import GameDayError, HistoryError, Refused
 from gameday.history.codec import Roots
 from gameday.history.events import Outcome, RunEnded, RunnerLost
 from gameday.history.read import read_records
@@ -33,13 +33,17 @@ from gameday.runner.crew import ActionHosts, Crew
 from gameday.runner.desk import Desk
 from gameday.runner.fence import kill_hosts
 from gameday.runner.loop import Loop
+from gameday.runner.machinelease import MachineLease
 
 LOCK_WAIT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """A run to be finished, and the armed hosts to do it with. `plan` is the bound plan."""
+    """A run to be finished, and the armed hosts to do it with.
+
+    `plan` is the bound plan, `names` what this machine's lease on the target is called.
+    """
 
     run_dir: Path
     plan: Plan
@@ -47,6 +51,7 @@ class Rescue:
     clock: RunClock
     inbox: Inbox
     redact: Redactor = NOTHING
+    names: tuple[str, ...] = ()
 
 
 def fold(plan: Plan, trace: Trace) -> State:
@@ -73,9 +78,15 @@ def take_over(rescue: Rescue, *, by: str, reason: str, runner: tuple[int, int] |
         kill_session(*runner, only_leader=True)
     # Before its hosts are killed: while somebody else undoes this run, they are not ours to kill.
     history = _open(rescue.run_dir, rescue.redact)
+    lease = MachineLease(rescue.names)
+    with suppress(
+        Refused
+    ):  # It keeps other drills away until all is undone, but never keeps us from undoing.
+        lease.take()
     try:
         state = _go_on(rescue, history, by, reason)
     finally:
+        lease.release()
         history.close()
     from gameday.runner.conclude import conclude  # noqa: PLC0415 - half a second, when nothing waits any more
 

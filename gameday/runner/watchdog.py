@@ -58,7 +58,7 @@ def main() -> int:
     reason = _watch()
     if reason:
         redact = redactor(config["values"])
-        rescue = Rescue(run_dir, plan, hosts, clock, inbox, redact)
+        rescue = Rescue(run_dir, plan, hosts, clock, inbox, redact, tuple(config["names"]))
         take_over(rescue, by="watchdog", reason=reason, runner=(config["runner_pid"], config["runner_ticks"]))
     hosts.close()
     if reason:

@@ -13,7 +13,10 @@ import pytest
 
 from gameday.actions import http
 from gameday.errors import Refused
+from gameday.history.events import TargetsResolved
+from gameday.runner.arming import names_of
 from gameday.runner.lease import SharedLease
+from gameday.runner.machinelease import MachineLease
 from tests.drills import ROOT, SHORT, Run, make_project
 
 
@@ -233,6 +236,10 @@ def test_a_stopped_runner_is_fenced_and_undone(project, lab):
     run = Run(project, "latency")
     run.wait_for(lambda kind, data: kind == "StepEnded")
     run.kill(signal.SIGSTOP)
+    lease = MachineLease(names_of(json.loads(run.trace().first(TargetsResolved).identity), lab["lab.url"]))
+    run.wait_for(lambda kind, data: kind == "RunnerLost")
+    with pytest.raises(Refused, match="another drill"):
+        lease.take()  # Until all is undone, nobody else drills it.
     run.wait_rescued()
     run.process.wait(5)
     assert run.process.returncode == -signal.SIGKILL
