@@ -21,7 +21,7 @@ from pathlib import Path
 from gameday.checkers.check import check
 from gameday.checkers.document import as_document
 from gameday.checkers.findings import Interval
-from gameday.history.codec import encode_item, encode_record, genesis, line_digest
+from gameday.history.codec import Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.events import (
     Armed, ClockRead, Effect, Halted, LedgerAsked, LedgerRead, LoadBucket, Outcome, Phase, PhaseChanged,
     Reading, RunEnded, RunnerLost, RunStarted, Sample, SegmentSealed, StepEnded, StepStarted, UndoEnded,
@@ -170,7 +170,7 @@ def write(drill: Drill, folder: Path) -> Path:
             seals.append(SegmentSealed(stream, 0, len(data), hashlib.sha256(data).hexdigest()))
     place = len(events) - isinstance(events[-1][1], RunEnded)
     events[place:place] = [(events[-1][0], seal) for seal in seals]
-    prev, lines = genesis(digest), []
+    prev, lines = genesis(Roots(digest)), []
     for seq, (at_ns, event) in enumerate(events, start=1):
         lines.append(encode_record(Record(seq, at_ns, _utc(at_ns), "runner", event), prev))
         prev = line_digest(lines[-1])

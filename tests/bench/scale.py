@@ -18,7 +18,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from gameday.history.codec import encode_item, encode_record, genesis, line_digest
+from gameday.history.codec import Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.events import (
     LoadBucket,
     Outcome,
@@ -85,7 +85,7 @@ def _write_chain(
             records.append((ended[0] - 1, seal))
             at += len(piece)
     records.append(ended)
-    prev, out = genesis(digest), []
+    prev, out = genesis(Roots(digest)), []
     for seq, (at_ns, event) in enumerate(records, start=1):
         out.append(encode_record(Record(seq, at_ns, utc(at_ns), "runner", event), prev))
         prev = line_digest(out[-1])
@@ -111,7 +111,7 @@ def timed(run_dir: Path, command: str) -> tuple[float, float, float]:
 def writing_share(seconds: int = 10, rate: int = 1000) -> float:
     """Return the share of one core that keeping and sealing so many samples a second takes."""
     with tempfile.TemporaryDirectory() as name:
-        history = HistoryWriter(Path(name), "0" * 64)
+        history = HistoryWriter(Path(name), Roots("0" * 64))
         before, began = time.process_time(), time.monotonic()
         for second in range(seconds * 2):
             for number in range(rate // 2):

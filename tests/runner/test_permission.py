@@ -9,6 +9,7 @@ import pytest
 
 from gameday.engine.people import People
 from gameday.engine.state import begin
+from gameday.history.codec import Roots
 from gameday.history.events import Armed, Phase, Reading, RunEnded, Sample
 from gameday.history.people import Need
 from gameday.history.read import read_records
@@ -78,7 +79,7 @@ def test_what_is_not_permitted_any_more_is_neither_recorded_nor_begun(tmp_path, 
         return "no longer permitted" if state.phase is refused else ""
 
     hosts = ActionHosts(drill, log_dir=tmp_path, configuration={}, clock=clock, inbox=inbox)
-    history = HistoryWriter(tmp_path, plan_digest(drill))
+    history = HistoryWriter(tmp_path, Roots(plan_digest(drill)))
     crew = Crew(drill, clock=clock, inbox=inbox, hosts=hosts)
     loop = Loop(begin(drill), history, crew, clock, inbox, "runner", beat=lambda: None, permit=permit)
     inbox.put((clock.now_ns(), Armed(hosts=0)))
