@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.cli.main import main
+from tests.commands import Done, in_this_process
 from tests.drills import ROOT
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command said and how it ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class People:
@@ -60,16 +48,7 @@ class People:
                 timeout=60,
             )
             return Done(done.returncode, done.stdout, done.stderr)
-        out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
-        os.chdir(self.project)
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = main(words)
-        except SystemExit as left:
-            code = int(left.code or 0)
-        finally:
-            os.chdir(before)
-        return Done(code, out.getvalue(), err.getvalue())
+        return in_this_process(self.project, *words)
 
     def approve(self, what: str, who: str, *more: str, key: str = "") -> Done:
         return self.gameday("approve", what, "--as", who, "--key", str(self.key(key or who)), *more)
