@@ -22,6 +22,7 @@ from gameday.plan.model import Ledger
 from gameday.plan.schema_ledger import LedgerIn
 from gameday.plan.source import Source, Where
 
+LEDGERS_MAX = 10
 # By writer: the keys that are needed (each group: at least one of them), and those that may be there.
 _NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "orders": (),
@@ -57,6 +58,8 @@ def ledgers(given: LedgerIn | list[LedgerIn] | None, source: Source) -> tuple[Le
         return ()
     if isinstance(given, LedgerIn):
         return (_ledger(given, given.name or "", ("ledger",), source),)
+    if not 1 <= len(given) <= LEDGERS_MAX:
+        source.complain(("ledger",), f"{len(given)} ledgers: expected 1 to {LEDGERS_MAX}")
     found = []
     names: set[str] = set()
     for number, item in enumerate(given):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from gameday.plan.schema_ledger import LedgerIn
+from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
 from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
@@ -349,7 +349,7 @@ class PlanIn(Part):
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn
     steps: list[AnyStep] = Field(min_length=1, max_length=STEPS_MAX)
-    ledger: LedgerIn | list[LedgerIn] | None = None
+    ledger: LedgersIn | None = None
 
 
 ABOUT = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from gameday.plan.shape import Duration, Key, Part
 
@@ -29,3 +29,9 @@ class LedgerIn(Part):
     region: str | None = None
     module: str | None = None
     arguments: dict[str, Any] | None = Field(default=None, alias="with")
+
+
+LedgersIn = Annotated[
+    Annotated[LedgerIn, Tag("one")] | Annotated[list[LedgerIn], Tag("several")],
+    Discriminator(lambda data: "several" if isinstance(data, list) else "one"),
+]
