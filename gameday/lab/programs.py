@@ -69,6 +69,12 @@ class Programs:
         self.as_nobody = os.geteuid() == 0 and not _has_user_namespaces()
         self._uid = NOBODY if self.as_nobody else None
 
+    def give(self, folder: Path) -> None:
+        """Let the programs own a folder and all that is in it."""
+        if self.as_nobody:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
     def _prepare(self) -> Callable[[], None]:
         libc = ctypes.CDLL(None, use_errno=True)
         namespace = os.geteuid() == 0 and not self.as_nobody

@@ -82,7 +82,7 @@ class Compiler:
             service=plan.service,
             source=self.source.file,
             about=_about(plan),
-            target=Target(plan.target.environment, plan.target.identity.http),
+            target=Target(plan.target.environment, plan.target.identity.http, plan.target.lab or ""),
             objectives=tuple(
                 Objective(
                     service=o.service,

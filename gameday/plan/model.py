@@ -317,10 +317,11 @@ class BlastRadius:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The system under drill: the environment it must say it is, and where it says so."""
+    """The system under drill: the environment it must say it is, where it says so, which lab it is."""
 
     environment: str
     identity_url: str
+    lab: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,7 @@ class TargetIn(Part):
 
     environment: Key
     identity: IdentityIn
+    lab: Literal["pair", "archive", "sentinel", "patroni"] | None = None
 
 
 class FaultIn(Part):
