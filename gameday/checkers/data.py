@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from gameday.checkers.disruption import Span, disruption
 from gameday.checkers.findings import Finding, Interval, Verdict
+from gameday.checkers.recovery import recovered_by
 from gameday.checkers.view import Injection, View, seconds
 from gameday.history.events import LedgerMark
 from gameday.plan.model import NS, Ledger, Objective, Segment, StepKind
@@ -171,6 +172,11 @@ def _rpa(
     pace = next(item for item in view.plan.ledgers if item.name == ledger)
     numbers += _widths(pace, interval, Span(onset_lo_ns, onset_hi_ns))
     verdict, why = _judge(view, objective, interval, read, len(late), took_effect=fault.took_effect is True)
+    if verdict is Verdict.PASS and recovered_by(view, found) == "fault_removed":
+        verdict, why = (
+            Verdict.FAIL,
+            "the data came back because the fault was taken away: nothing recovered it",
+        )
     return Finding(name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from gameday.lab.httpd import Reply, Request, port_of, serve
+from gameday.lab.httpd import Reply, Request, passed_on, port_of, serve
 
 CONNECTIONS = 12
 CONNECT_TIMEOUT_S = 0.3
@@ -67,7 +67,7 @@ class Orders:
             case ("GET", "identity"):
                 return 200, {**self._identity, "region": self._region, "nodes": await self._nodes()}
             case ("GET", "payments", "health"):
-                return await self._pass_on()
+                return await passed_on(self._payments_port, "payments")
             case _:
                 return 404, {"error": "no such thing"}
 
@@ -118,17 +118,6 @@ class Orders:
             timeout_s=10.0,
         )
         return 200, {"purged": rows[0][0]}
-
-    async def _pass_on(self) -> Reply:
-        try:
-            async with asyncio.timeout(1.0):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._payments_port)
-                writer.write(b"GET /health HTTP/1.1\r\nHost: payments\r\nConnection: close\r\n\r\n")
-                status = int((await reader.readline()).split()[1])
-                writer.close()
-        except (OSError, TimeoutError, ValueError, IndexError):
-            raise Unavailable("payments does not answer") from None
-        return status, {"service": "payments"}
 
     async def _query(
         self, query: str, values: tuple[Any, ...] = (), timeout_s: float = QUERY_TIMEOUT_S

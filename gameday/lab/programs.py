@@ -135,6 +135,22 @@ class Programs:
         return text
 
 
+async def start_plain(program: str, *args: str, log: Path, cwd: Path) -> asyncio.subprocess.Process:
+    """Start a program that does not mind who runs it; it dies with the lab's supervisor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with log.open("ab") as out:
+        return await asyncio.create_subprocess_exec(
+            program,
+            *args,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        )
+
+
 def _enter_namespace(libc: ctypes.CDLL) -> None:
     if libc.unshare(_CLONE_NEWUSER) != 0:
         os._exit(126)
