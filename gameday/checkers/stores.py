@@ -68,7 +68,7 @@ def _point_of(ledger: str, writes: dict[int, Write], read: Reconciliation, onset
     first = next((place for place, ack in enumerate(acks) if ack[2] in lost), None)
     if first is None:
         return Point(ledger, before[-1][1], onset_hi_ns, 0, read.acked, read.seq)
-    lo_ns = acks[first - 1][1] if first else 0
+    lo_ns = acks[max(first - 1, 0)][1]  # All lost: nothing is known of the time before the first write.
     return Point(ledger, lo_ns, acks[first][0], len(lost), read.acked, read.seq)
 
 

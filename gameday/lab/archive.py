@@ -127,9 +127,19 @@ class ArchiveSystem:
         """The accident: somebody drops the table. The server's own clock says when that was."""
         if not (await self.node.sql(_TABLE))[0][0]:
             return
-        rows = await self.node.sql("select to_char(clock_timestamp(), 'YYYY-MM-DD HH24:MI:SS.USOF')")
-        self._accident = str(rows[0][0])
-        await self.node.sql("drop table orders")
+        async with (
+            await psycopg.AsyncConnection.connect(self.node.dsn) as connection,
+            connection.transaction(),
+        ):
+            # Once the table is locked nothing more is written to it: that is the moment of the accident.
+            await connection.execute("lock table orders in access exclusive mode")
+            cursor = await connection.execute(
+                "select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US+00')"
+            )
+            row = await cursor.fetchone()
+            assert row is not None
+            await connection.execute("drop table orders")
+        self._accident = str(row[0])
 
     async def _backup(self) -> None:
         self._number += 1

@@ -73,7 +73,7 @@ class Orders:
 
     async def _nodes(self) -> dict[str, dict[str, str]]:
         """Return each node's labels: where it stands, and the role that it says it has now."""
-        roles = await asyncio.gather(*(_role(dsn) for dsn in self._peers.values()))
+        roles = await asyncio.gather(*(role_of(dsn) for dsn in self._peers.values()))
         labels: dict[str, dict[str, str]] = self._identity["nodes"]
         return {name: {**labels[name], "role": role} for name, role in zip(self._peers, roles, strict=True)}
 
@@ -161,7 +161,7 @@ class Orders:
             await connection.close()
 
 
-async def _role(dsn: str) -> str:
+async def role_of(dsn: str) -> str:
     """Ask one node which role it has: primary, standby or down."""
     try:
         async with (

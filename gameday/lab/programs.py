@@ -63,7 +63,7 @@ class Programs:
     """Runs PostgreSQL's programs as somebody they accept, and makes sure they die with us."""
 
     def __init__(self, bin_dir: Path, home: Path) -> None:
-        self._bin = bin_dir
+        self.bin_dir = bin_dir
         # HOME is the lab's own folder: pg_basebackup would name the user's ~/.pgpass otherwise.
         self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(home)}
         self.as_nobody = os.geteuid() == 0 and not _has_user_namespaces()
@@ -91,7 +91,7 @@ class Programs:
         """Start a program that stays; it dies with the lab's supervisor."""
         with log.open("ab") as out:
             return await asyncio.create_subprocess_exec(
-                str(self._bin / name),
+                str(self.bin_dir / name),
                 *args,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
@@ -112,7 +112,7 @@ class Programs:
         """
         env = {**self._env, "PGPASSWORD": password} if password else self._env
         child = await asyncio.create_subprocess_exec(
-            str(self._bin / name),
+            str(self.bin_dir / name),
             *args,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -135,7 +135,9 @@ class Programs:
         return text
 
 
-async def start_plain(program: str, *args: str, log: Path, cwd: Path) -> asyncio.subprocess.Process:
+async def start_plain(
+    program: str, *args: str, log: Path, cwd: Path, env: dict[str, str] | None = None
+) -> asyncio.subprocess.Process:
     """Start a program that does not mind who runs it; it dies with the lab's supervisor."""
     libc = ctypes.CDLL(None, use_errno=True)
     with log.open("ab") as out:
@@ -146,6 +148,7 @@ async def start_plain(program: str, *args: str, log: Path, cwd: Path) -> asyncio
             stdout=out,
             stderr=out,
             cwd=cwd,
+            env={**os.environ, **(env or {})},
             start_new_session=True,
             preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
         )

@@ -71,7 +71,7 @@ class SentinelSystem:
                 "name": "gameday-lab-sentinel",
                 "id": f"gameday-lab-{secrets.token_hex(6)}",
                 "nodes": {name: {"region": "here"} for name in self._ports},
-                "targets": {"lab:replication": {}},
+                "targets": {"lab:replication": {"region": "here", "node": "r1"}},
             },
             "peers": self._ports,
             "payments_port": payments_port,
