@@ -1,6 +1,6 @@
 """The lab of one database with an archive: base backups, archived WAL, and restores to a point in time.
 
-    node-db/            the database users are on, archiving each WAL segment at least once a second
+    disk/node-db/       the database users are on, archiving each WAL segment at least once a second
     archive/            its WAL segments, by `archive_command`
     backups/N/          base backups, the newest last; each with PostgreSQL's own manifest
 
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from gameday.lab.node import Node
 from gameday.lab.pair import SCHEMA
 from gameday.lab.programs import Programs
 from gameday.lab.proxy import Proxy
+from gameday.lab.smalldisk import SmallDisk
 from gameday.lab.system import ENVIRONMENT, Services, until
 
 RESTORE_TIMEOUT_S = 30.0
+DISK_MB = 128
 _TARGETS = ("database:orders", "backup:newest", "disk:db")
 _TABLE = "select to_regclass('orders') is not null"
 
@@ -41,7 +44,9 @@ class ArchiveSystem:
         self._programs = programs
         self._services = services
         self._password = secrets.token_urlsafe(18)
-        self.node = Node("db", folder, programs, self._password)
+        self._disk = SmallDisk(folder / "disk", DISK_MB)
+        self.node = Node("db", self._disk.folder, programs, self._password)
+        self.node.log = folder / "node-db.log"
         self._archive = folder / "archive"
         self._backups = folder / "backups"
         self._users = Proxy("users", 0)
@@ -100,25 +105,23 @@ class ArchiveSystem:
         if request.method != "POST":
             return False
         asked = request.json()
+        actions: dict[str, Callable[[], Awaitable[None]]] = {
+            "accident": self._drop_orders,
+            "nodes/db/stop": self.node.stop,
+            "backup": self._backup,
+            "backup/verify": lambda: self._verify(self._newest()),
+            "backup/damage": lambda: asyncio.to_thread(flip, self._newest()),
+            "backup/mend": lambda: asyncio.to_thread(heal, self._backups),
+            "disk/fill": lambda: asyncio.to_thread(self._disk.fill),
+            "disk/free": self._free_disk,
+            "restore": lambda: self._restore(float(asked.get("seconds_before", 1.0))),
+        }
+        action = actions.get("/".join(request.path))
+        if action is None:
+            return False
         async with self._lock:
             try:
-                match request.path:
-                    case ["accident"]:
-                        await self._drop_orders()
-                    case ["nodes", "db", "stop"]:
-                        await self.node.stop()
-                    case ["backup"]:
-                        await self._backup()
-                    case ["backup", "verify"]:
-                        await self._verify(self._newest())
-                    case ["backup", "damage"]:
-                        flip(self._newest())
-                    case ["backup", "mend"]:
-                        heal(self._backups)
-                    case ["restore"]:
-                        await self._restore(float(asked.get("seconds_before", 1.0)))
-                    case _:
-                        return False
+                await action()
             except psycopg.Error as error:
                 raise LabError(" ".join(str(error).split())) from error
         return True
@@ -184,6 +187,13 @@ class ArchiveSystem:
         await until(self._is_writable, "the restored database does not leave recovery", RESTORE_TIMEOUT_S)
         self._accident = ""
 
+    async def _free_disk(self) -> None:
+        """Make room, and start the database where it gave up for want of it."""
+        self._disk.free()
+        if not await self._is_writable():
+            await self.node.stop()
+            await self.node.start()
+
     async def _moment(self, seconds_before: float) -> str:
         """Return the accident's time less some seconds, as PostgreSQL reads it."""
         from datetime import datetime, timedelta  # noqa: PLC0415 - used here alone
@@ -208,6 +218,7 @@ class ArchiveSystem:
         damaged = (self._backups / "damage").exists()
         reasons = [] if sound else ["the orders table is not there, or its database does not serve"]
         reasons += ["a backup is damaged"] if damaged else []
+        reasons += ["the disk is full"] if self._disk.is_full() else []
         if not self._users.enabled:
             reasons.append("proxy users is cut")
         reasons += [f"toxic {toxic} on proxy users" for toxic in self._users.toxics]
@@ -216,6 +227,7 @@ class ArchiveSystem:
             "users_path": "db",
             "orders_table": sound,
             "backup_damaged": damaged,
+            "disk_full": self._disk.is_full(),
             "accident_at": self._accident,
             "whole": not reasons,
             "why_not_whole": reasons,

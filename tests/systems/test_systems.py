@@ -146,6 +146,16 @@ def test_a_backup_that_has_rotted_is_not_demonstrated(site):
     assert not found["stuck"] and site("archive").is_whole()[0], site("archive").is_whole()
 
 
+def test_a_full_disk_that_only_its_undo_empties_is_not_demonstrated(site):
+    code, found, seen, out = site("archive").drill("disk-full")
+    assert (code, found["auditor"]) == (1, "NOT DEMONSTRATED"), out
+    assert finding(found, "RTA orders")["numbers"]["recovered_by"] == "fault_removed"
+    assert found["rta_s"]["min"] > 10.0
+    assert seen.meets_rta(found)[0], seen.meets_rta(found)
+    assert not seen.lost and found["ledger"]["lost"] == 0  # What was acknowledged is on disk.
+    assert not found["stuck"] and site("archive").is_whole()[0], site("archive").is_whole()
+
+
 def test_sentinels_fail_over_by_themselves_and_what_that_cost_is_measured(site):
     code, found, seen, out = site("sentinel").drill("sentinel-failover")
     assert (code, found["verdict"]) == (0, "pass"), out
@@ -167,3 +177,13 @@ def test_replicas_that_are_new_lose_all_that_was_acknowledged_before(site):
     assert len(seen.lost) >= len(before) > 100  # The watcher, too, lost everything.
     assert seen.watched.window_s(seen.lost)[1] >= found["rpa_s"]["min"] > 1.0
     assert site("sentinel").is_whole()[0], site("sentinel").is_whole()
+
+
+def test_patroni_fails_over_by_itself_and_it_takes_what_its_lock_takes(site):
+    code, found, seen, out = site("patroni").drill("patroni-failover")
+    assert (code, found["verdict"]) == (0, "pass"), out
+    assert finding(found, "RTA orders")["numbers"]["recovered_by"] == "system"
+    assert 15.0 < found["rta_s"]["min"] < found["rta_s"]["max"] < 40.0  # Its lock lives 20 s.
+    assert seen.meets_rta(found)[0], seen.meets_rta(found)
+    assert seen.meets_rpa(found)[0], seen.meets_rpa(found)
+    assert site("patroni").is_whole()[0], site("patroni").is_whole()
