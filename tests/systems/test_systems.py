@@ -186,4 +186,6 @@ def test_patroni_fails_over_by_itself_and_it_takes_what_its_lock_takes(site):
     assert 15.0 < found["rta_s"]["min"] < found["rta_s"]["max"] < 40.0  # Its lock lives 20 s.
     assert seen.meets_rta(found)[0], seen.meets_rta(found)
     assert seen.meets_rpa(found)[0], seen.meets_rpa(found)
+    rows = next(f for f in found["findings"] if f["name"].startswith("reconciliation"))
+    assert rows["verdict"] == "pass" and "rows in" in rows["observed"], rows
     assert site("patroni").is_whole()[0], site("patroni").is_whole()
