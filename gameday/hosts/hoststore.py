@@ -163,7 +163,8 @@ class HostStore:
         """Start a process. Only the first one prepares the store: a later one may find it down."""
         with self._log.open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "gameday.hosts.ledgerhost"],
+                # -P: what lies in the working folder must not stand in for a client that is imported.
+                [sys.executable, "-P", "-m", "gameday.hosts.ledgerhost"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

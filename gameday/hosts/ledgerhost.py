@@ -106,7 +106,8 @@ def main() -> None:
     out = os.dup(1)
     os.dup2(2, 1)
     config = json.loads(sys.stdin.buffer.readline())
-    sys.path.insert(0, config["project"])
+    if config["writer"] == "python":
+        sys.path.insert(0, config["project"])
     host = LedgerHost(config, out)
     if host.begin():
         host.serve()

@@ -180,7 +180,7 @@ def test_postgresql_holds_what_was_acknowledged(rig, lab, monkeypatch):
     with psycopg.connect(dsn) as connection:
         tables = "select count(*) from pg_tables where tablename like 'gameday_ledger_%'"
         assert connection.execute(tables).fetchone() == (0,)
-    assert parts["password"] not in one.path.read_text()
+    assert not [p for p in one.path.parent.iterdir() if parts["password"].encode() in p.read_bytes()]
 
 
 @pytest.mark.slow
@@ -294,6 +294,30 @@ def test_a_host_that_is_killed_leaves_no_false_acknowledgement_and_comes_back(ri
         assert one.read_back().ok
         assert set(one.numbers("acked")) <= set(keys(port))
         assert not set(one.numbers("failed")) & set(keys(port))
+
+
+@pytest.mark.slow
+def test_a_secret_that_a_client_repeats_in_its_error_stands_in_no_file(rig, tmp_path, monkeypatch):
+    """A wrong password: the server names the user, the client its address; neither the password."""
+    monkeypatch.setenv("LEDGER_CANARY", "canary-7f3a9c")
+    with stores.valkey(tmp_path) as (_, port):
+        with redis.Redis(port=port) as client:
+            client.config_set("requirepass", "another-one")
+        with pytest.raises(Refused) as caught:
+            rig("redis", {"url": f"redis://:${{env.LEDGER_CANARY}}@127.0.0.1:{port}/0"})
+    with pytest.raises(Refused) as other:
+        rig("sql", {"url": "nosuch://u:${env.LEDGER_CANARY}@127.0.0.1/db"})
+    assert "canary" not in f"{caught.value}{other.value}"
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert files and not [p for p in files if b"canary-7f3a9c" in p.read_bytes()]
+
+
+@pytest.mark.slow
+def test_a_file_of_the_project_does_not_stand_in_for_a_client(rig, tmp_path, monkeypatch):
+    (tmp_path / "redis.py").write_text("raise SystemExit('mine was imported')")
+    monkeypatch.chdir(tmp_path)
+    with stores.valkey(tmp_path) as (_, port):
+        rig("redis", {"url": f"redis://127.0.0.1:{port}/0"}).wait_for("acked", 3)
 
 
 @pytest.mark.parametrize(
