@@ -116,8 +116,8 @@ def _ledgers(plan: Plan) -> list[Check]:
         name = f"ledger {ledger.name or ledger.writer}"
         try:
             names = secrets_in(ledger.spec)
-            said = f"{', '.join(names)} are set" if names else "takes nothing from the environment"
-            checks.append(Check(name, OK, said))
+            if names:
+                checks.append(Check(name, OK, f"set in the environment: {', '.join(names)}"))
         except Absent as error:
             checks.append(Check(name, BAD, str(error), "Set it, and start again."))
     return checks
