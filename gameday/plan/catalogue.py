@@ -273,7 +273,7 @@ def is_fault(activity: Activity) -> bool:
 
 def is_known(activity: Activity) -> bool:
     """Tell whether what an action does is known here: it is one of gameday's own."""
-    return action_of(activity)[0].startswith(f"{_A}.")
+    return action_of(activity)[0].startswith(f"{ACTIONS}.")
 
 
 def has_native_ttl(activity: Activity) -> bool:

@@ -37,7 +37,7 @@ ONLY_IN = {
     "gevent": {"hosts/loadhost.py", "hosts/loadgate.py"},
     "boto3": {"hosts/sink.py", "hosts/s3store.py"},
     "cryptography": {"evidence/signer.py"},
-    "redis": {"hosts/redisstore.py"},
+    "redis": {"hosts/redisstore.py", "lab/kvorders.py", "lab/sentinel.py"},
     "rfc3161_client": {"hosts/timestamp.py"},
     "sqlalchemy": {"hosts/sqlstore.py"},
     "kubernetes": set(),
