@@ -230,9 +230,7 @@ def _interval(
     return Interval(low, max(onset.hi_ns - sent_ns, low))
 
 
-def _widths(
-    ledger: Ledger, interval: Interval, onset: Span
-) -> tuple[tuple[str, int | str | None], ...]:
+def _widths(ledger: Ledger, interval: Interval, onset: Span) -> tuple[tuple[str, int | str | None], ...]:
     """Return the instants behind the interval, and why it is wider than a ledger of that pace promises."""
     allowed_ns = 2 * (ledger.every_ns + ledger.timeout_ns)
     numbers: tuple[tuple[str, int | str | None], ...] = (

@@ -5,6 +5,7 @@ store's recovery point lies in an interval, made as RPA is made:
 
     lost something    point in [sent(p), ack(x)], x its earliest lost write, p the last acknowledged before it
     lost nothing      point in [sent(last acknowledged before the onset), onset.hi]
+    lost all          no lower end: how far back it reaches is not known, so the window has no upper end
     window            [latest.lo - earliest.hi, latest.hi - earliest.lo], not below 0: how far they lie apart
 
 The earliest point is the consistency point: what happened after it may be in one store and not in another.
@@ -32,6 +33,7 @@ class Point:
     lost: int
     acked: int
     seq: int
+    is_open: bool = False
 
 
 def check_stores(view: View) -> tuple[Finding, ...]:
@@ -68,22 +70,23 @@ def _point_of(ledger: str, writes: dict[int, Write], read: Reconciliation, onset
     first = next((place for place, ack in enumerate(acks) if ack[2] in lost), None)
     if first is None:
         return Point(ledger, before[-1][1], onset_hi_ns, 0, read.acked, read.seq)
-    lo_ns = acks[max(first - 1, 0)][1]  # All lost: nothing is known of the time before the first write.
-    return Point(ledger, lo_ns, acks[first][0], len(lost), read.acked, read.seq)
+    lo_ns = acks[first - 1][1] if first else 0
+    return Point(ledger, lo_ns, acks[first][0], len(lost), read.acked, read.seq, is_open=first == 0)
 
 
 def _judge(view: View, points: list[Point], allowed_ns: int | None, limit: str) -> Finding:
     earliest = min(points, key=lambda point: (point.lo_ns, point.hi_ns))
     earliest_hi_ns = min(point.hi_ns for point in points)
     low_ns = max(max(point.lo_ns for point in points) - earliest_hi_ns, 0)
-    window = Interval(low_ns, max(max(point.hi_ns for point in points) - earliest.lo_ns, 0))
+    high_ns = max(max(point.hi_ns for point in points) - earliest.lo_ns, 0)
+    window = Interval(low_ns, None if any(point.is_open for point in points) else high_ns)
     counts = ", ".join(f"{point.ledger} {point.lost} of {point.acked}" for point in points)
-    assert window.max_ns is not None
     if not any(point.lost for point in points):
         observed = f"every store holds every acknowledged write (lost: {counts})"
         verdict, why = Verdict.PASS, "no store lost what another kept"
     else:
-        observed = f"{window.min_ns / NS:.2f} to {window.max_ns / NS:.2f} s apart, lost: {counts}"
+        upper = "more" if window.max_ns is None else f"{window.max_ns / NS:.2f} s"
+        observed = f"{window.min_ns / NS:.2f} s to {upper} apart, lost: {counts}"
         verdict, why = _against(window, allowed_ns, earliest)
     if verdict is Verdict.PASS and (view.outcome == "crashed" or view.is_interrupted):
         verdict, why = Verdict.UNKNOWN, "the run was cut short"
@@ -99,11 +102,12 @@ def _judge(view: View, points: list[Point], allowed_ns: int | None, limit: str) 
 
 def _against(window: Interval, allowed_ns: int | None, earliest: Point) -> tuple[Verdict, str]:
     what = f"after the consistency point, that of {earliest.ledger}, one store may hold what another lost"
-    assert window.max_ns is not None
     if allowed_ns is None:
         return Verdict.UNKNOWN, f"{what}; no objective says how much of that is allowed"
     if window.min_ns > allowed_ns:
         return Verdict.FAIL, what
+    if window.max_ns is None:
+        return Verdict.UNKNOWN, f"a store lost all that its ledger wrote; {what}"
     if window.max_ns > allowed_ns:
         return Verdict.UNKNOWN, f"the RPO lies inside the interval; {what}"
     return Verdict.PASS, f"{what}, and that is less than the RPO"

@@ -50,7 +50,7 @@ from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
 from gameday.runner.software import software
-from gameday.runner.traffic import armed_loads, armed_ledgers
+from gameday.runner.traffic import armed_ledgers, armed_loads
 
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
