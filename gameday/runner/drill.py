@@ -30,7 +30,6 @@ from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox, new_inbox
-from gameday.hosts.ledgers import Ledgers
 from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.secretvalues import redactor, sweep
@@ -231,7 +230,8 @@ class _Drill:
         self.guard.wait_armed()
         probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
-        ledgers = self._arm_ledgers(stack)
+        site = (self.plan, self.project, self.folder, self.clock, self.inbox)
+        ledgers = armed_ledgers(*site, self.redact, stack, self._host)
         self._listen(stack)
         self._watch(stack, probes)
         if ledgers is not None:
@@ -252,13 +252,6 @@ class _Drill:
             permit=self.ready.against,
         )
         return self.loop
-
-    def _arm_ledgers(self, stack: ExitStack) -> Ledgers | None:
-        site = (self.plan, self.project, self.folder)
-        ledgers = armed_ledgers(*site, self.clock, self.inbox, self.redact, stack)
-        for name, pid in ledgers.pids() if ledgers else ():
-            self._host(name, "ledger", pid)
-        return ledgers
 
     def _watch(self, stack: ExitStack, probes: ProbeCrew) -> None:
         self.clocks.start()

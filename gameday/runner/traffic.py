@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,8 +40,11 @@ def armed_ledgers(
     inbox: Inbox,
     redact: Redactor,
     stack: ExitStack,
+    started: Callable[[str, str, int], None],
 ) -> Ledgers | None:
     """Return the writers of the plan's ledgers, their stores ready; None where it has none.
+
+    `started` is told name, role and pid of each process that was started for them.
 
     Raises:
         Refused: A store is not ready; nothing was written.
@@ -50,4 +53,6 @@ def armed_ledgers(
         return None
     ledgers = Ledgers(plan.ledgers, folder=folder, project=project, clock=clock, inbox=inbox, redact=redact)
     stack.callback(ledgers.stop)
+    for name, pid in ledgers.pids():
+        started(name, "ledger", pid)
     return ledgers
