@@ -19,14 +19,18 @@ __all__ = [
 
 
 def wait_unhealthy(
-    misses: int = 3, every_s: float = 0.1, within_s: float = 20.0, configuration: Configuration = None
+    misses: int = 3,
+    every_s: float = 0.1,
+    within_s: float = 20.0,
+    path: str = "/health",
+    configuration: Configuration = None,
 ) -> None:
-    """Wait until the users' path fails its own health check several times in a row.
+    """Wait until the users' path fails its own health check, or `path`, several times in a row.
 
     Raises:
         ActionError: It stayed healthy for `within_s` seconds.
     """
-    url = f"{setting(configuration, 'lab.url')}/health"
+    url = f"{setting(configuration, 'lab.url')}{path}"
     give_up_s = time.monotonic() + within_s
     missed = 0
     while missed < misses:

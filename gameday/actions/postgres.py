@@ -134,7 +134,7 @@ def exhaust_connections(
     """
     if not isinstance(count, int) or count < 1:
         raise ActionError(f"count {count!r}: expected a whole number from 1")
-    config = {"dsn": _dsn(configuration, node, dsn_env), "count": count, "application": name}
+    config = {"dsn": server_dsn(configuration, node, dsn_env), "count": count, "application": name}
     faults.intend(name, "postgres.exhaust_connections")
     faults.begin(name, "postgreswork.exhaust", config, ttl_s)
 
@@ -165,7 +165,7 @@ def lock_table(
     """
     if mode not in LOCK_MODES:
         raise ActionError(f"mode {mode!r}: expected one of {', '.join(LOCK_MODES)}")
-    dsn = _dsn(configuration, node, dsn_env)
+    dsn = server_dsn(configuration, node, dsn_env)
     faults.intend(name, "postgres.lock_table")
     config = {"dsn": dsn, "table": table, "mode": mode, "application": name}
     faults.begin(name, "postgreswork.lock", config, ttl_s)
@@ -191,7 +191,7 @@ def is_locked(
         return True
     held = "select 1 from pg_stat_activity where application_name = %s"
     try:
-        return bool(_sql(_dsn(configuration, node, dsn_env), held, (name,)))
+        return bool(_sql(server_dsn(configuration, node, dsn_env), held, (name,)))
     except ActionError as error:
         if "Connection refused" in str(error):
             return False
@@ -206,7 +206,7 @@ def pause_replay(node: str = "", dsn_env: str = "", configuration: Configuration
     Raises:
         ActionError: The server is no standby, or cannot be reached.
     """
-    dsn = _dsn(configuration, node, dsn_env)
+    dsn = server_dsn(configuration, node, dsn_env)
     if not _in_recovery(dsn):
         raise ActionError(f"node {node or dsn_env} is no standby: it replays nothing")
     _sql(dsn, "select pg_wal_replay_pause()")
@@ -214,14 +214,14 @@ def pause_replay(node: str = "", dsn_env: str = "", configuration: Configuration
 
 def resume_replay(node: str = "", dsn_env: str = "", configuration: Configuration = None) -> None:
     """Let a standby replay again; a server that is none needs nothing."""
-    dsn = _dsn(configuration, node, dsn_env)
+    dsn = server_dsn(configuration, node, dsn_env)
     if _in_recovery(dsn):
         _sql(dsn, "select pg_wal_replay_resume()")
 
 
 def is_replay_paused(node: str = "", dsn_env: str = "", configuration: Configuration = None) -> bool:
     """Tell whether the standby was asked not to replay."""
-    dsn = _dsn(configuration, node, dsn_env)
+    dsn = server_dsn(configuration, node, dsn_env)
     return _in_recovery(dsn) and bool(_sql(dsn, "select pg_is_wal_replay_paused()")[0][0])
 
 
@@ -229,7 +229,7 @@ def _in_recovery(dsn: str) -> bool:
     return bool(_sql(dsn, "select pg_is_in_recovery()")[0][0])
 
 
-def _dsn(configuration: Configuration, node: str, dsn_env: str) -> str:
+def server_dsn(configuration: Configuration, node: str, dsn_env: str) -> str:
     """Return how to connect; read where it stands each time, because it may hold a password."""
     if dsn_env:
         found = os.environ.get(dsn_env)

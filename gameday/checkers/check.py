@@ -7,7 +7,9 @@ from gameday.checkers.data import check_data
 from gameday.checkers.faults import check_effects, check_halt, check_residual
 from gameday.checkers.findings import Finding, Findings, Verdict
 from gameday.checkers.levels import check_after, check_baseline, check_load
+from gameday.checkers.reconciliation import check_reconciliations
 from gameday.checkers.recovery import check_recovery
+from gameday.checkers.stores import check_stores
 from gameday.checkers.times import check_times
 from gameday.checkers.view import View, view_of
 from gameday.history.record import Trace
@@ -27,6 +29,8 @@ def check(plan: Plan, trace: Trace) -> Findings:
         findings.append(check_recovery(view, objective))
         findings += check_data(view, objective)
         findings += check_times(view, objective)
+    findings += check_stores(view)
+    findings += check_reconciliations(view)
     findings += check_effects(view)
     findings += check_load(view)
     findings.append(check_after(view))

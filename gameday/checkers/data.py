@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from gameday.checkers.disruption import Span, disruption
 from gameday.checkers.findings import Finding, Interval, Verdict
+from gameday.checkers.recovery import recovered_by
 from gameday.checkers.view import Injection, View, seconds
 from gameday.history.events import LedgerMark
 from gameday.plan.model import NS, Ledger, Objective, Segment, StepKind
@@ -58,10 +59,12 @@ class Reconciliation:
         return not (self.phantom or self.duplicate or self.corrupt)
 
 
-def writes_of(view: View) -> dict[int, Write]:
-    """Return every write of the ledger by number."""
+def writes_of(view: View, ledger: str = "") -> dict[int, Write]:
+    """Return every write of a ledger by number."""
     writes: dict[int, Write] = {}
     for entry in view.trace.ledger:
+        if entry.ledger != ledger:
+            continue
         if entry.mark is LedgerMark.INTENT:
             writes[entry.number] = Write(entry.at_ns, entry.sha256)
         elif entry.mark is not LedgerMark.PRESENT and entry.number in writes:
@@ -71,15 +74,18 @@ def writes_of(view: View) -> dict[int, Write]:
     return writes
 
 
-def reconcile(view: View, writes: dict[int, Write], occasion: str) -> Reconciliation | None:
-    """Hold the ledger against one read-back; None when there was none that succeeded."""
-    read = next(((at, seq) for at, seq, e in view.reads if e.occasion == occasion and e.ok), None)
+def reconcile(view: View, writes: dict[int, Write], occasion: str, ledger: str = "") -> Reconciliation | None:
+    """Hold a ledger against one read-back; None when there was none that succeeded."""
+    read = next(
+        ((at, seq) for at, seq, e in view.reads if e.occasion == occasion and e.ok and e.ledger == ledger),
+        None,
+    )
     if read is None:
         return None
     found: dict[int, str] = {}
     duplicate = 0
     for entry in view.trace.ledger:
-        if entry.mark is LedgerMark.PRESENT and entry.occasion == occasion:
+        if entry.ledger == ledger and entry.mark is LedgerMark.PRESENT and entry.occasion == occasion:
             duplicate += entry.count > 1 or entry.number in found
             found[entry.number] = entry.sha256
     mine = {number: write for number, write in writes.items() if write.sent_ns < read[0]}
@@ -114,20 +120,33 @@ def check_data(view: View, objective: Objective) -> tuple[Finding, ...]:
     if view.plan.ledger is None:
         why = "the plan has no ledger, so lost writes cannot be counted"
         return (Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why),)
-    writes = writes_of(view)
-    first = reconcile(view, writes, "after-failover") or reconcile(view, writes, "end")
+    named = [item.name for item in view.plan.ledgers if objective.ledger in ("", item.name)]
+    return tuple(finding for ledger in named for finding in _check_ledger(view, objective, ledger))
+
+
+def of_service(objective: Objective, ledger: str) -> str:
+    """Name what an objective is about, in one of its stores: `orders`, or `orders (redis)`."""
+    return f"{objective.service} ({ledger})" if ledger else objective.service
+
+
+def _check_ledger(view: View, objective: Objective, ledger: str) -> list[Finding]:
+    writes = writes_of(view, ledger)
+    first = reconcile(view, writes, "after-failover", ledger) or reconcile(view, writes, "end", ledger)
     if first is None:
+        name, limit = f"RPA {of_service(objective, ledger)}", seconds(objective.rpo_ns)
         why = "the ledger was not read back from the recovered authority"
-        return (Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why),)
-    findings = [_rpa(view, objective, writes, first)]
-    last = reconcile(view, writes, "end")
+        return [Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why)]
+    findings = [_rpa(view, objective, writes, first, ledger)]
+    last = reconcile(view, writes, "end", ledger)
     if last is not None and last.occasion != first.occasion:
-        findings.append(_at_the_end(objective, first, last))
-    return tuple(findings)
+        findings.append(_at_the_end(objective, first, last, ledger))
+    return findings
 
 
-def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Reconciliation) -> Finding:
-    name, limit = f"RPA {objective.service}", seconds(objective.rpo_ns)
+def _rpa(
+    view: View, objective: Objective, writes: dict[int, Write], read: Reconciliation, ledger: str
+) -> Finding:
+    name, limit = f"RPA {of_service(objective, ledger)}", seconds(objective.rpo_ns)
     found = disruption(view, objective)
     assert found is not None
     fault = _ended_authority(view, found.fault)
@@ -144,14 +163,20 @@ def _rpa(view: View, objective: Objective, writes: dict[int, Write], read: Recon
     onset_lo_ns = min(onset_lo_ns, onset_hi_ns)
     before = [ack for ack in acks if ack[0] <= min(old_until_ns, onset_hi_ns)]
     late = [number for number in read.lost if (writes[number].acked_ns or 0) > onset_hi_ns]
-    numbers = _numbers(read, len(late))
+    numbers = _numbers(read, len(late), ledger)
     if not before:
         why = "nothing was acknowledged before the fault, so nothing can be said to be lost"
         return Finding(name, Verdict.UNKNOWN, "not measured", limit, "s", why, (read.seq,), None, numbers)
     interval = _interval(acks, before, set(read.lost), Span(onset_lo_ns, onset_hi_ns))
     observed = _observed(interval, read)
-    numbers += _widths(view.plan.ledger, interval, Span(onset_lo_ns, onset_hi_ns))
+    pace = next(item for item in view.plan.ledgers if item.name == ledger)
+    numbers += _widths(pace, interval, Span(onset_lo_ns, onset_hi_ns))
     verdict, why = _judge(view, objective, interval, read, len(late), took_effect=fault.took_effect is True)
+    if verdict is Verdict.PASS and recovered_by(view, found) == "fault_removed":
+        verdict, why = (
+            Verdict.FAIL,
+            "the data came back because the fault was taken away: nothing recovered it",
+        )
     return Finding(name, verdict, observed, limit, "s", why, (fault.seq, read.seq), interval, numbers)
 
 
@@ -186,6 +211,12 @@ def _ended_authority(view: View, disrupting: Injection) -> Injection:
     return max(before, key=lambda i: i.commanded_ns, default=disrupting)
 
 
+def last_authority(view: View) -> int | None:
+    """Return the latest instant at which the old authority can have acknowledged; None when unknown."""
+    fault = _ended_authority(view, view.injections[-1])
+    return fault.read_back_ns or fault.ended_ns
+
+
 def _interval(
     acks: list[tuple[int, int, int]], before: list[tuple[int, int, int]], lost: set[int], onset: Span
 ) -> Interval:
@@ -199,11 +230,8 @@ def _interval(
     return Interval(low, max(onset.hi_ns - sent_ns, low))
 
 
-def _widths(
-    ledger: Ledger | None, interval: Interval, onset: Span
-) -> tuple[tuple[str, int | str | None], ...]:
+def _widths(ledger: Ledger, interval: Interval, onset: Span) -> tuple[tuple[str, int | str | None], ...]:
     """Return the instants behind the interval, and why it is wider than a ledger of that pace promises."""
-    assert ledger is not None
     allowed_ns = 2 * (ledger.every_ns + ledger.timeout_ns)
     numbers: tuple[tuple[str, int | str | None], ...] = (
         ("onset_min_ns", onset.lo_ns),
@@ -255,24 +283,24 @@ def _judge(
     return Verdict.PASS, "numbered writes on the users' path, read back from the recovered authority"
 
 
-def _at_the_end(objective: Objective, first: Reconciliation, last: Reconciliation) -> Finding:
+def _at_the_end(objective: Objective, first: Reconciliation, last: Reconciliation, ledger: str) -> Finding:
     """What was there after the failover, and all that was acknowledged since, must be there still."""
     more = set(last.lost) - set(first.lost)
     clean = not more and last.is_clean
     why = "every write acknowledged after the failover is there" if clean else "writes went missing after it"
     return Finding(
-        name=f"data after fail-back {objective.service}",
+        name=f"data after fail-back {of_service(objective, ledger)}",
         verdict=Verdict.PASS if clean else Verdict.FAIL,
         observed=f"{len(more)} more lost",
         limit="0",
         unit="writes",
         why=why,
         events=(last.seq,),
-        numbers=_numbers(last, 0),
+        numbers=_numbers(last, 0, ledger),
     )
 
 
-def _numbers(read: Reconciliation, late: int) -> tuple[tuple[str, int | str | None], ...]:
+def _numbers(read: Reconciliation, late: int, ledger: str) -> tuple[tuple[str, int | str | None], ...]:
     return (
         ("read_back", read.occasion),
         ("acked", read.acked),
@@ -284,4 +312,5 @@ def _numbers(read: Reconciliation, late: int) -> tuple[tuple[str, int | str | No
         ("corrupt", read.corrupt),
         ("holes", read.holes),
         ("acked_after_onset_then_lost", late),
+        *((("ledger", ledger),) if ledger else ()),
     )

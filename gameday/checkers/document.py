@@ -15,7 +15,7 @@ _LEDGER = (
 def as_document(findings: Findings) -> dict[str, Any]:
     """Return the content of findings.json."""
     rta = next((f for f in findings.findings if f.name.startswith("RTA ")), None)
-    rpa = next((f for f in findings.findings if f.name.startswith("RPA ")), None)
+    rpa = _worst([f for f in findings.findings if f.name.startswith("RPA ")])
     document: dict[str, Any] = {
         "checker_version": findings.checker_version,
         "outcome": findings.outcome,
@@ -31,6 +31,14 @@ def as_document(findings: Findings) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in findings.findings],
     }
     return document
+
+
+def _worst(found: list[Finding]) -> Finding | None:
+    """Of several stores the one that lost most; one that was not measured may be the worst of all."""
+    measured = [f for f in found if f.interval is not None]
+    unmeasured = [f for f in found if f.interval is None]
+    key = lambda f: (f.interval.max_ns is None, f.interval.max_ns or 0, f.interval.min_ns)  # noqa: E731 - one use
+    return unmeasured[0] if unmeasured else max(measured, key=key, default=None)
 
 
 def _seconds(interval: Interval | None) -> dict[str, float | None] | None:

@@ -77,3 +77,9 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the weightiest of some verdicts; without any, nothing was tested."""
     found = set(verdicts)
     return next((verdict for verdict in _ORDER if verdict in found), Verdict.NOT_TESTED)
+
+
+def is_of(finding: Finding, what: str, service: str) -> bool:
+    """Tell whether a finding is the RTA or RPA (`what`) of a service, in whichever of its stores."""
+    name = f"{what} {service}"
+    return finding.name == name or (finding.name.startswith(f"{name} (") and finding.name.endswith(")"))

@@ -194,7 +194,7 @@ def _with_lab(path: Path, asked: argparse.Namespace) -> int:
     folder = lab_state_file(project).parent
     was_up = _lab("status", folder).returncode == 0
     if not was_up:
-        up = _lab("up", folder)
+        up = _lab("up", folder, *(["--system", plan.target.lab] if plan.target.lab else []))
         if up.returncode:
             raise Refused(up.stderr.strip().removeprefix("gameday lab: ") or "the lab does not come up")
         print(up.stdout.strip())
@@ -205,7 +205,7 @@ def _with_lab(path: Path, asked: argparse.Namespace) -> int:
             _lab("down", folder)
 
 
-def _lab(do: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _lab(do: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """The lab stands alone: it is only ever another program."""
-    command = [sys.executable, "-m", "gameday.lab", do, "--dir", str(folder)]
+    command = [sys.executable, "-m", "gameday.lab", do, "--dir", str(folder), *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

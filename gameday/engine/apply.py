@@ -291,9 +291,14 @@ def _runner_lost(state: State, event: RunnerLost) -> State:
 def _ledger(state: State, event: LedgerAsked | LedgerRead | PurgeAsked | SyntheticPurged) -> State:
     match event:
         case LedgerAsked():
-            task = LedgerTask(event.occasion, state.now_ns + LEDGER_DEADLINE_NS)
+            names = tuple(ledger.name for ledger in state.plan.ledgers)
+            task = LedgerTask(event.occasion, state.now_ns + LEDGER_DEADLINE_NS, names)
             return replace(state, ledger=task)
         case LedgerRead():
+            waiting = state.ledger.waiting if state.ledger else ()
+            waiting = tuple(name for name in waiting if name != event.ledger)
+            if state.ledger is not None and waiting:
+                return replace(state, ledger=replace(state.ledger, waiting=waiting))
             return replace(state, ledger=None, ledger_read=(*state.ledger_read, event.occasion))
         case PurgeAsked():
             return replace(state, purge_deadline_ns=state.now_ns + PURGE_DEADLINE_NS)

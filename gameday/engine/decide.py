@@ -83,7 +83,11 @@ def _give_up(state: State) -> tuple[Decision, ...]:
         if late_undo is not None:
             return (late_undo,)
     if state.ledger is not None and state.now_ns >= state.ledger.deadline_ns:
-        return (LedgerRead(state.ledger.occasion, ok=False, recovered=0, detail="no answer in time"),)
+        occasion = state.ledger.occasion
+        return tuple(
+            LedgerRead(occasion, ok=False, recovered=0, detail="no answer in time", ledger=name)
+            for name in state.ledger.waiting
+        )
     return ()
 
 

@@ -59,10 +59,11 @@ class Undoing:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTask:
-    """A read-back that was asked for and has not been answered."""
+    """A read-back that was asked for and has not been answered by all ledgers."""
 
     occasion: str
     deadline_ns: int
+    waiting: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,16 @@ def ledger(findings: Findings) -> Table:
     for finding in findings.findings:
         numbers = dict(finding.numbers)
         if isinstance(numbers.get("acked"), int):
-            reads.append((str(numbers.get("read_back", "")), numbers))
+            store = f" ({numbers['ledger']})" if numbers.get("ledger") else ""
+            when = str(numbers.get("read_back", ""))
+            reads.append((f"{READ_BACK_WORDS.get(when, when)}{store}", numbers))
     if not reads:
         return Table("Ledger of numbered writes", (), ())
     rows = [
         row(Cell(name, what), *(figure(str(numbers.get(key, ""))) for _, numbers in reads))
         for key, name, what in _LEDGER
     ]
-    columns = ("", *(f"Read back {READ_BACK_WORDS.get(when, when)}" for when, _ in reads))
+    columns = ("", *(f"Read back {shown(when)}" for when, _ in reads))
     note = "Each column counts every write sent before that read-back."
     return Table("Ledger of numbered writes", columns, tuple(rows), note)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gameday.checkers.findings import Finding, Findings, Verdict
+from gameday.checkers.findings import Finding, Findings, Verdict, is_of
 from gameday.evidence.account import Account, FaultRun
 from gameday.evidence.words import OUTCOME_WORDS, count, limit, load_words, name_of, shown, span
 from gameday.history.events import TargetsResolved
@@ -84,12 +84,14 @@ def _load(plan: Plan) -> list[str]:
 
 def _objective(objective: Objective, findings: Findings) -> list[str]:
     by_name = {finding.name: finding for finding in findings.findings}
-    time, point = by_name.get(f"RTA {objective.service}"), by_name.get(f"RPA {objective.service}")
+    time = by_name.get(f"RTA {objective.service}")
+    points = [f for f in findings.findings if is_of(f, "RPA", objective.service) and f.interval is not None]
     told = []
     if time is not None:
         told.append(_time(objective, time))
-    if point is not None and point.interval is not None:
-        told.append(f"Data loss: {point.observed}; {limit(objective.rpo_ns)} is allowed.")
+    for point in points:
+        store = point.name.removeprefix(f"RPA {objective.service}")
+        told.append(f"Data loss{store}: {point.observed}; {limit(objective.rpo_ns)} is allowed.")
     return told
 
 

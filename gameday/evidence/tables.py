@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings, Verdict
+from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings, Verdict, is_of
 from gameday.evidence.account import Account, StepRun
 from gameday.evidence.byhand import commands
 from gameday.evidence.tracking import Tracked
@@ -59,9 +59,11 @@ def objectives(plan: Plan, findings: Findings) -> Table:
     rows = []
     for objective in plan.objectives:
         for what in ("RTA", "RPA"):
-            finding = next((f for f in findings.findings if f.name == f"{what} {objective.service}"), None)
-            if finding is not None:
-                rows.append(_objective(plan, objective, finding, what))
+            rows += [
+                _objective(plan, objective, finding, what)
+                for finding in findings.findings
+                if is_of(finding, what, objective.service)
+            ]
     note = (
         "RTO and RPO are objectives; RTA and RPA are what this drill achieved. Each is an interval, because"
         " a sample says only that service was up or down at some instant between its sending and its end."
@@ -77,11 +79,11 @@ def _objective(plan: Plan, objective: Objective, finding: Finding, what: str) ->
     planned_ns = objective.rto_ns if what == "RTA" else objective.rpo_ns
     source = f"from {objective.source}" if objective.source else ""
     return row(
-        Cell(name, shown(objective.service)),
+        Cell(name, shown(finding.name.removeprefix(f"{what} "))),
         figure(f"{what.replace('A', 'O')} {limit(planned_ns)}", source),
         figure(finding.observed),
         judged(finding, auditor=True),
-        Cell(_method(plan, objective, what), shown(_why(finding))),
+        Cell(_method(plan, objective, what, finding), shown(_why(finding))),
     )
 
 
@@ -89,12 +91,13 @@ def _why(finding: Finding) -> str:
     return "" if finding.verdict == "pass" else f"{finding.why}."
 
 
-def _method(plan: Plan, objective: Objective, what: str) -> str:
+def _method(plan: Plan, objective: Objective, what: str, finding: Finding) -> str:
     if what == "RPA":
-        if plan.ledger is None:
+        store = next((item for item in plan.ledgers if finding.name.endswith(f" ({item.name})")), plan.ledger)
+        if store is None:
             return "Not measured: the plan has no ledger."
         return (
-            f"Numbered writes every {limit(plan.ledger.every_ns)} on the users' path, each on disk before it"
+            f"Numbered writes every {limit(store.every_ns)} on the users' path, each on disk before it"
             " was sent; all read back from the recovered authority."
         )
     probe = next((p for p in plan.probes if p.name == objective.measured_by), None)

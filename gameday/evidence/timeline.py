@@ -16,7 +16,7 @@ from gameday.evidence.figure import LANE, LETTER, Canvas, Figure
 from gameday.evidence.series import Stretch, Window, load_points, stretches, whole_run
 from gameday.evidence.words import WHY_UNDONE, at, span
 from gameday.history.events import LedgerMark, Phase, Reading, Sample
-from gameday.plan.model import Probe, StepKind
+from gameday.plan.model import Ledger, Probe, StepKind
 
 STEP_LANES_MAX = 40
 READINGS_MAX = 400
@@ -260,17 +260,21 @@ def _readings(canvas: Canvas, name: str, readings: Iterable[Sample], every_ns: i
 
 
 def _writes(canvas: Canvas, account: Account) -> None:
-    """Draw the ledger: what was acknowledged, what was not, and what was acknowledged and is gone."""
-    ledger = account.view.plan.ledger
-    if ledger is None:
-        return
-    writes = writes_of(account.view)
+    """Draw the ledgers: what was acknowledged, what was not, and what was acknowledged and is gone."""
+    for ledger in account.view.plan.ledgers:
+        _writes_of(canvas, account, ledger)
+
+
+def _writes_of(canvas: Canvas, account: Account, ledger: Ledger) -> None:
+    writes = writes_of(account.view, ledger.name)
     made = [_drawn(w, Reading.GOOD if w.mark is LedgerMark.ACKED else Reading.BAD) for w in writes.values()]
-    _readings(canvas, "ledger writes", made, ledger.every_ns)
-    read = reconcile(account.view, writes, "after-failover") or reconcile(account.view, writes, "end")
-    lost = [_drawn(writes[n], Reading.BAD) for n in read.lost] if read else []
+    where = f" ({ledger.name})" if ledger.name else ""
+    _readings(canvas, f"ledger writes{where}", made, ledger.every_ns)
+    reads = (reconcile(account.view, writes, when, ledger.name) for when in ("after-failover", "end"))
+    read = next(filter(None, reads), None)
+    lost = [_drawn(writes[number], Reading.BAD) for number in read.lost] if read else []
     if lost:
-        _readings(canvas, "acknowledged, lost", lost, ledger.every_ns)
+        _readings(canvas, f"acknowledged, lost{where}", lost, ledger.every_ns)
 
 
 def _drawn(write: Write, reading: Reading) -> Sample:

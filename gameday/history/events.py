@@ -1,10 +1,10 @@
 """What was asked and what happened: the immutable events of a run, in one total order.
 
-A history is a sequence of these and nothing else. Events of the first group are *commands*: they
-are written down (and fsynced) before they are carried out, so that after any crash it is known what
-may have been done. Events of the second group are *reports* of what the world answered. `at_ns` is
-part of an event's record: nanoseconds of CLOCK_BOOTTIME since the run began. Samples, load buckets
-and ledger entries go to segment files; the digests of their slices stand in the chain.
+A history is a sequence of these and nothing else. Events of the first group are *commands*: they are
+written down (and fsynced) before they are carried out, so that after any crash it is known what may
+have been done. Events of the second group are *reports* of what the world answered. `at_ns` is not
+part of an event but of its record: nanoseconds of CLOCK_BOOTTIME since the run began. What is far
+more numerous (its shapes are below too) goes to segment files, whose digests stand in the chain.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class HostStarted:
     """A process that may touch the world. pid and start time together name it across reuse."""
 
     host: str
-    role: str  # action | undo | load | watchdog | runner | probe
+    role: str  # action | undo | load | watchdog | runner | probe | ledger
     pid: int
     start_ticks: int
     boot_id: str
@@ -235,12 +235,13 @@ class HaltAsked:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRead:
-    """The ledger was read back (entries are in the segment), or could not be."""
+    """A ledger was read back (entries are in the segment), or could not be."""
 
     occasion: str
     ok: bool
     recovered: int
     detail: str = ""
+    ledger: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,10 +383,7 @@ class LedgerMark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """Write number `number` and what became of it. `count` > 1 at a read-back is a duplicate.
-
-    `occasion` names the read-back for `present`; `sha256` is of the payload, as sent or as found.
-    """
+    """Write `number` of a ledger: what became of it, or (`present`) how often `occasion` found it."""
 
     number: int
     mark: LedgerMark
@@ -394,6 +392,7 @@ class LedgerEntry:
     occasion: str = ""
     count: int = 1
     detail: str = ""
+    ledger: str = ""
 
 
 Reported = Report | Sample | LoadBucket

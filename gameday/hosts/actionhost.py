@@ -127,14 +127,17 @@ class Host:
         if request["role"] == "look":
             found = self._read_back(job["activity"], wanted=False, wait_s=0.0)
             return {"began": began_ns, "error": "", **found}
-        error = ""
+        error = says = ""
         try:
-            failed(job["activity"], run(job["activity"], self._configuration))
+            value = run(job["activity"], self._configuration)
+            failed(job["activity"], value)
+            says = one_line(str(value.get("says", ""))) if isinstance(value, dict) else ""
         except BaseException as raised:  # noqa: BLE001 - user code may raise anything, SystemExit too
             error = error_line(raised)
             if job["activity"]["provider"]["type"] == "process":
                 kill_all(0, os.environ[MARKER])  # chaoslib ends only the child itself, not its children.
         reply: dict[str, Any] = {"began": began_ns, "error": error, "in_place": None, "read_back": None}
+        reply |= {"says": says}
         if job["in_place"] is not None:
             wanted = request["role"] == "do"
             left_s = request["timeout_s"] - (time.monotonic() - began_s) - MARGIN_S

@@ -18,19 +18,31 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Protocol
 
+from gameday.errors import Refused
 from gameday.history.codec import encode_item
 from gameday.history.events import LedgerEntry, LedgerMark, LedgerRead, SyntheticPurged
 from gameday.history.redact import NOTHING, Redactor
 from gameday.hosts.clock import RunClock
-from gameday.hosts.httpprobe import exchange
+from gameday.hosts.hoststore import HostStore
+from gameday.hosts.httpstore import HttpStore
 from gameday.hosts.inbox import Inbox
+from gameday.hosts.stores import Absent, Outcome
+from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Ledger
 
 READ_PATIENCE_S = 10.0
-READ_TIMEOUT_S = 5.0
+
+
+class _Store(Protocol):
+    """A store as the writer sees it, wherever it runs."""
+
+    def arm(self) -> None: ...
+    def write(self, number: int, sha256: str, payload: str) -> tuple[Outcome, int | None]: ...
+    def read_all(self) -> list[tuple[int, str]]: ...
+    def purge(self) -> int: ...
+    def close(self) -> None: ...
 
 
 class LedgerWriter:
@@ -44,20 +56,26 @@ class LedgerWriter:
         path: Path,
         clock: RunClock,
         inbox: Inbox,
+        project: Path | None = None,
+        log_dir: Path | None = None,
         redact: Redactor = NOTHING,
     ) -> None:
+        """Open the ledger's file, and begin to open its store.
+
+        Raises:
+            Refused: The environment lacks a variable that it names.
+        """
         self._redact = redact
-        spec = json.loads(ledger.spec.replace("${run}", run))
-        self._url: str = spec["url"]
-        self._read_url: str = spec.get("read_url") or f"{self._url}?marker={quote(run)}"
+        self.name = ledger.name
         self._run = run
         self._every_s = ledger.every_ns / NS
         self._timeout_s = ledger.timeout_ns / NS
         self._clock = clock
         self._inbox = inbox
+        in_flight = -(-ledger.timeout_ns // ledger.every_ns) + 1
+        self._store = _open_store(ledger, run, project or Path(), log_dir or path.parent, in_flight)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
-        in_flight = -(-ledger.timeout_ns // ledger.every_ns) + 1
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="ledger")
         self._free = threading.Semaphore(in_flight)
         self._in_flight = in_flight
@@ -65,6 +83,19 @@ class LedgerWriter:
         self._stopped = threading.Event()
         self._quiet = threading.Event()
         self._number = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process that writes; None where the runner itself does."""
+        return self._store.pid if isinstance(self._store, HostStore) else None
+
+    def arm(self) -> None:
+        """Wait until the store is ready.
+
+        Raises:
+            Refused: It is not; nothing was written.
+        """
+        self._store.arm()
 
     def start(self) -> None:
         """Begin writing."""
@@ -77,13 +108,22 @@ class LedgerWriter:
 
     def purge(self) -> None:
         """Remove every marked write of this run. Answers through the inbox."""
-        threading.Thread(target=self._purge, daemon=True).start()
+        threading.Thread(target=lambda: self._post(self.removed()), daemon=True).start()
+
+    def removed(self) -> SyntheticPurged:
+        """Remove every marked write of this run and say how that went."""
+        try:
+            purged = self._store.purge()
+        except OSError as error:
+            return SyntheticPurged(found=0, purged=0, ok=False, detail=one_line(str(error)))
+        return SyntheticPurged(found=purged, purged=purged, ok=True)
 
     def stop(self) -> None:
         """Stop writing for good."""
         self._writing.clear()
         self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._store.close()
         os.close(self._fd)
 
     def _write_all(self) -> None:
@@ -102,26 +142,17 @@ class LedgerWriter:
         try:
             payload = f"{self._run}:{number}"
             sha256 = hashlib.sha256(payload.encode()).hexdigest()
-            body = {"marker": self._run, "number": number, "sha256": sha256, "item": payload, "quantity": 1}
             # Intent before effect: whatever becomes of the write, it is known that it was tried.
-            self._log(LedgerEntry(number, LedgerMark.INTENT, self._clock.now_ns(), sha256), sync=True)
-            answer = exchange(
-                self._url,
-                method="POST",
-                body=json.dumps(body).encode(),
-                headers={"Content-Type": "application/json"},
-                timeout_s=self._timeout_s,
-            )
-            mark = LedgerMark.UNKNOWN
-            if answer.status is not None and 200 <= answer.status < 300:
-                mark = LedgerMark.ACKED
-            elif not answer.sent or (answer.status is not None and 400 <= answer.status < 500):
-                mark = LedgerMark.FAILED
-            detail = answer.error or (f"HTTP {answer.status}" if mark is not LedgerMark.ACKED else "")
-            entry = LedgerEntry(number, mark, self._clock.now_ns(), sha256, detail=detail)
-            self._log(entry, sync=False)
+            self._log(self._entry(number, LedgerMark.INTENT, self._clock.now_ns(), sha256), sync=True)
+            (mark, detail), ended_boot_ns = self._store.write(number, sha256, payload)
+            now_ns = self._clock.now_ns()
+            at_ns = now_ns if ended_boot_ns is None else ended_boot_ns - self._clock.origin_boot_ns
+            self._log(self._entry(number, mark, min(at_ns, now_ns), sha256, one_line(detail)), sync=False)
         finally:
             self._free.release()
+
+    def _entry(self, number: int, mark: LedgerMark, at_ns: int, sha256: str, detail: str = "") -> LedgerEntry:
+        return LedgerEntry(number, mark, at_ns, sha256, detail=detail, ledger=self.name)
 
     def _log(self, *entries: LedgerEntry, sync: bool) -> None:
         os.write(self._fd, b"".join(encode_item(self._redact.record(entry)) for entry in entries))
@@ -137,16 +168,17 @@ class LedgerWriter:
         self._free.release(taken)
         try:
             found = self._fetch()
-        except (OSError, ValueError) as error:
-            self._post(LedgerRead(occasion, ok=False, recovered=0, detail=str(error)))
+        except OSError as error:
+            detail = one_line(str(error))
+            self._post(LedgerRead(occasion, ok=False, recovered=0, detail=detail, ledger=self.name))
         else:
             now_ns = self._clock.now_ns()
             entries = [
-                LedgerEntry(number, LedgerMark.PRESENT, now_ns, sha256, occasion, count)
+                LedgerEntry(number, LedgerMark.PRESENT, now_ns, sha256, occasion, count, ledger=self.name)
                 for (number, sha256), count in sorted(found.items())
             ]
             self._log(*entries, sync=True)
-            self._post(LedgerRead(occasion, ok=True, recovered=len(entries)))
+            self._post(LedgerRead(occasion, ok=True, recovered=len(entries), ledger=self.name))
         if resume:
             self._writing.set()
 
@@ -158,35 +190,25 @@ class LedgerWriter:
         """
         give_up_s = time.monotonic() + READ_PATIENCE_S
         while True:
-            rows, problem = self._fetch_once()
-            if rows is not None:
-                numbered = (row for row in rows if isinstance(row.get("number"), int))
-                return Counter((row["number"], str(row.get("sha256", ""))) for row in numbered)
-            if time.monotonic() > give_up_s:
-                raise OSError(f"the ledger could not be read back: {problem}")
+            try:
+                return Counter(self._store.read_all())
+            except OSError as error:
+                if time.monotonic() > give_up_s:
+                    raise OSError(f"the ledger could not be read back: {error}") from error
             time.sleep(0.1)
-
-    def _fetch_once(self) -> tuple[list[dict[str, Any]] | None, str]:
-        answer = exchange(self._read_url, timeout_s=READ_TIMEOUT_S, body_max=1 << 28)
-        if answer.status != 200:
-            return None, answer.error or f"HTTP {answer.status}"
-        try:
-            rows = json.loads(answer.body)["orders"]
-        except (ValueError, KeyError, TypeError):
-            rows = None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            return None, "the answer is not a list of orders"
-        return rows, ""
-
-    def _purge(self) -> None:
-        answer = exchange(self._read_url, method="DELETE", timeout_s=READ_TIMEOUT_S)
-        try:
-            purged = int(json.loads(answer.body)["purged"]) if answer.status == 200 else 0
-        except (ValueError, KeyError, TypeError):
-            purged = 0
-        ok = answer.status == 200
-        detail = "" if ok else answer.error or f"HTTP {answer.status}"
-        self._post(SyntheticPurged(found=purged, purged=purged, ok=ok, detail=detail))
 
     def _post(self, event: LedgerRead | SyntheticPurged) -> None:
         self._inbox.put((self._clock.now_ns(), event))
+
+
+def _open_store(ledger: Ledger, run: str, project: Path, log_dir: Path, in_flight: int) -> _Store:
+    if ledger.writer not in ("orders", "http"):
+        log = log_dir / f"ledger-{ledger.name or ledger.writer}.log"
+        return HostStore(ledger, run=run, project=project, log=log, workers=in_flight)
+    spec = json.loads(ledger.spec.replace("${run}", run))
+    try:
+        return HttpStore(spec, run=run, timeout_s=ledger.timeout_ns / NS)
+    except Absent as error:
+        raise Refused(
+            f"ledger {ledger.name or ledger.writer}: {error}", todo="Set it, and start again."
+        ) from error

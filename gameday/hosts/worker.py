@@ -262,7 +262,8 @@ def _step_ended(job: Job, reply: dict[str, Any]) -> StepEnded:
     if reply["error"]:
         by_read_back = {True: Effect.HAPPENED, False: Effect.DID_NOT_HAPPEN, None: Effect.INDETERMINATE}
         effect = by_read_back[reply["in_place"] if job.in_place else None]
-    return StepEnded(job.step, effect, reply["in_place"], _detail(reply), reply["began"], reply["read_back"])
+    detail = _detail(reply) or one_line(str(reply.get("says", "")))
+    return StepEnded(job.step, effect, reply["in_place"], detail, reply["began"], reply["read_back"])
 
 
 def _detail(reply: dict[str, Any], more: str = "") -> str:

@@ -23,6 +23,7 @@ from typing import Any
 
 from gameday.lab.errors import LabError
 from gameday.lab.state import MARK_FILE, default_folder, is_up, read_state, start_ticks
+from gameday.lab.system import SYSTEMS
 
 UP_TIMEOUT_S = 60.0
 DOWN_TIMEOUT_S = 10.0
@@ -39,6 +40,9 @@ def main() -> int:
     parser.add_argument("do", type=_word, metavar="up|down|status", help="what to do with it")
     parser.add_argument("--dir", type=Path, default=None, help="the lab's one folder (.gameday/lab)")
     parser.add_argument("--port", type=_port, default=0, help="port of the users' path (any free one)")
+    parser.add_argument(
+        "--system", choices=SYSTEMS, default=None, help=f"which one to bring up ({SYSTEMS[0]})"
+    )
     parser.add_argument("--json", action="store_true", help="say it as JSON")
     asked = parser.parse_args()
     folder = (asked.dir or default_folder()).absolute()
@@ -46,9 +50,9 @@ def main() -> int:
         if asked.do == "supervise":
             from gameday.lab.supervisor import supervise  # noqa: PLC0415 - the heavy part
 
-            return asyncio.run(supervise(folder, asked.port))
+            return asyncio.run(supervise(folder, asked.port, asked.system or SYSTEMS[0]))
         if asked.do == "up":
-            return up(folder, asked.port, as_json=asked.json)
+            return up(folder, asked.port, asked.system, as_json=asked.json)
         return down(folder) if asked.do == "down" else status(folder, as_json=asked.json)
     except LabError as error:
         print(f"gameday lab: {error}", file=sys.stderr)
@@ -69,7 +73,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def up(folder: Path, port: int, *, as_json: bool) -> int:
+def up(folder: Path, port: int, kind: str | None, *, as_json: bool) -> int:
     """Bring the lab up, or join the one that is up."""
     _claim(folder)
     with (folder / MARK_FILE).open("r+") as mark:
@@ -79,10 +83,13 @@ def up(folder: Path, port: int, *, as_json: bool) -> int:
             raise LabError(f"another `lab up` is at work in {folder}: wait for it") from None
         state = read_state(folder)
         if is_up(state) and state is not None:
+            other = state.get("system", SYSTEMS[0])
+            if kind not in (None, other):
+                raise LabError(f"a lab is up here, with system {other}: `gameday lab down` first")
             _tell(state, "the lab is up already, this joins it:", as_json=as_json)
             return 0
         _sweep(folder)
-        _start(folder, port)
+        _start(folder, port, kind or SYSTEMS[0])
     state = read_state(folder)
     assert state is not None
     _tell(state, "the lab is up:", as_json=as_json)
@@ -109,9 +116,10 @@ def _sweep(folder: Path) -> None:
             path.unlink()
 
 
-def _start(folder: Path, port: int) -> None:
+def _start(folder: Path, port: int, kind: str) -> None:
     log = (folder / "supervisor.log").open("ab")
     command = [sys.executable, "-m", "gameday.lab", "supervise", "--dir", str(folder), "--port", str(port)]
+    command += ["--system", kind]
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
     )
@@ -175,11 +183,12 @@ def status(folder: Path, *, as_json: bool) -> int:
     )
     for name, node in found["nodes"].items():
         marks = [node["role"]]
-        marks += ["fenced"] if node["fenced"] else []
-        marks += ["streaming"] if node["streaming"] else []
+        marks += ["fenced"] if node.get("fenced") else []
+        marks += ["streaming"] if node.get("streaming") else []
         print(f"  node {name}      {', '.join(marks)}")
     print(f"  users' path to {found['users_path']}, at {state['url']}")
-    print(f"  replication {'synchronous (remote_apply)' if found['sync'] else 'asynchronous'}")
+    if "sync" in found:
+        print(f"  replication {'synchronous (remote_apply)' if found['sync'] else 'asynchronous'}")
     return 0
 
 

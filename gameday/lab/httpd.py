@@ -106,3 +106,16 @@ async def _answer(handler: Handler, request: Request) -> Reply:
         return 400, {"error": str(error)}
     except (KeyError, TypeError, ValueError) as error:
         return 400, {"error": f"bad request: {error}"}
+
+
+async def passed_on(port: int, service: str) -> Reply:
+    """Ask another service of the lab whether it is well, and answer as it does."""
+    try:
+        async with asyncio.timeout(1.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET /health HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n".encode())
+            status = int((await reader.readline()).split()[1])
+            writer.close()
+    except (OSError, TimeoutError, ValueError, IndexError):
+        return 503, {"error": f"{service} does not answer"}
+    return status, {"service": service}

@@ -72,7 +72,7 @@ class Node:
         """The postmaster's process id, while it runs."""
         return self._process.pid if self._process is not None and self.running else None
 
-    async def create(self, password_file: Path) -> None:
+    async def create(self, password_file: Path, *more: str) -> None:
         """Make a new, empty database cluster."""
         if self._programs.as_nobody:
             os.chown(password_file, NOBODY, NOBODY)
@@ -80,6 +80,7 @@ class Node:
         await self._programs.run(
             "initdb", "-D", str(self.folder), "-U", "postgres", "--auth=scram-sha-256",
             f"--pwfile={password_file}", "--no-sync", "-E", "UTF8", "--locale=C", "--data-checksums",
+            *more,
         )  # fmt: skip
         self.configure(**_SETTINGS)
 

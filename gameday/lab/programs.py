@@ -63,11 +63,17 @@ class Programs:
     """Runs PostgreSQL's programs as somebody they accept, and makes sure they die with us."""
 
     def __init__(self, bin_dir: Path, home: Path) -> None:
-        self._bin = bin_dir
+        self.bin_dir = bin_dir
         # HOME is the lab's own folder: pg_basebackup would name the user's ~/.pgpass otherwise.
         self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(home)}
         self.as_nobody = os.geteuid() == 0 and not _has_user_namespaces()
         self._uid = NOBODY if self.as_nobody else None
+
+    def give(self, folder: Path) -> None:
+        """Let the programs own a folder and all that is in it."""
+        if self.as_nobody:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
     def _prepare(self) -> Callable[[], None]:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -85,7 +91,7 @@ class Programs:
         """Start a program that stays; it dies with the lab's supervisor."""
         with log.open("ab") as out:
             return await asyncio.create_subprocess_exec(
-                str(self._bin / name),
+                str(self.bin_dir / name),
                 *args,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
@@ -106,7 +112,7 @@ class Programs:
         """
         env = {**self._env, "PGPASSWORD": password} if password else self._env
         child = await asyncio.create_subprocess_exec(
-            str(self._bin / name),
+            str(self.bin_dir / name),
             *args,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -127,6 +133,25 @@ class Programs:
             last = text.splitlines()[-1] if text else "it printed nothing"
             raise LabError(f"{name} failed ({child.returncode}): {last}")
         return text
+
+
+async def start_plain(
+    program: str, *args: str, log: Path, cwd: Path, env: dict[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start a program that does not mind who runs it; it dies with the lab's supervisor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with log.open("ab") as out:
+        return await asyncio.create_subprocess_exec(
+            program,
+            *args,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        )
 
 
 def _enter_namespace(libc: ctypes.CDLL) -> None:

@@ -8,37 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import importlib
 import json
 import os
 import secrets
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 from gameday.lab.errors import LabError
 from gameday.lab.httpd import Reply, Request, port_of, serve
-from gameday.lab.node import Node
-from gameday.lab.pair import Pair
 from gameday.lab.programs import Programs, find_bin_dir
 from gameday.lab.state import STATE_FILE, start_ticks
+from gameday.lab.system import ENVIRONMENT, Services, System
 from gameday.lab.toxics import ToxicsApi
 
-ENVIRONMENT = "lab"
+_KINDS = {
+    "pair": ("gameday.lab.pairsystem", "PairSystem"),
+    "archive": ("gameday.lab.archive", "ArchiveSystem"),
+    "sentinel": ("gameday.lab.sentinel", "SentinelSystem"),
+    "patroni": ("gameday.lab.cluster", "PatroniSystem"),
+}
 
 
 class Supervisor:
-    """Everything of one lab."""
+    """Everything of one lab, whatever system it is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str) -> None:
         self.folder = folder
-        self._password = secrets.token_urlsafe(18)
+        self._kind = kind
         self._token = secrets.token_urlsafe(24)
         programs = Programs(find_bin_dir(), folder)
         if programs.as_nobody:
             folder.chmod(0o711)
-        self.pair = Pair({name: Node(name, folder, programs, self._password) for name in ("a", "b")})
-        self._services: list[asyncio.subprocess.Process] = []
+        self._services = Services(folder)
+        module, name = _KINDS[kind]
+        made = getattr(importlib.import_module(module), name)
+        self.system: System = made(folder, programs, self._services)
 
     async def up(self, port: int) -> None:
         """Bring everything up and say where it is.
@@ -46,82 +52,22 @@ class Supervisor:
         Raises:
             LabError: Something does not come up.
         """
-        password_file = self.folder / "password"
-        password_file.write_text(self._password + "\n", encoding="ascii")
-        password_file.chmod(0o600)
-        try:
-            await self.pair.create(password_file)
-        finally:
-            password_file.unlink()
-        payments_port = await self._service("payments", None)
-        identity = {
-            "environment": ENVIRONMENT,
-            "name": "gameday-lab",
-            "id": f"gameday-lab-{secrets.token_hex(6)}",
-            "nodes": {name: {"region": name} for name in self.pair.nodes},
-            "regions": list(self.pair.nodes),
-            "targets": {
-                "proxy:users": {},
-                "lab:replication": {},
-                **{f"proxy:{link.name}": {"region": name, "node": name}
-                   for name, link in self.pair.links.items()},
-            },
-        }  # fmt: skip
-        peers = {name: node.dsn for name, node in self.pair.nodes.items()}
-        ports = {}
-        for name, node in self.pair.nodes.items():
-            config = {
-                "dsn": node.dsn,
-                "region": name,
-                "identity": identity,
-                "peers": peers,
-                "payments_port": payments_port,
-            }
-            ports[name] = await self._service("orders", config)
-        try:
-            await self.pair.open(ports, port)
-        except OSError:
-            raise LabError(f"port {port} is taken: choose another with --port, or leave it out") from None
+        more = await self.system.up(port)
         control = await serve(self._control)
-        toxics = await serve(ToxicsApi(self.pair.proxies()).handle)
-        self._write_state(port_of(control), port_of(toxics))
+        toxics = await serve(ToxicsApi(self.system.proxies()).handle)
+        self._write_state(port_of(control), port_of(toxics), more)
 
-    async def _service(self, name: str, config: dict[str, Any] | None) -> int:
-        log = (self.folder / f"{name}.log").open("ab")
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            f"gameday.lab.{name}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-        )
-        log.close()
-        self._services.append(child)
-        assert child.stdin is not None
-        assert child.stdout is not None
-        if config is not None:
-            child.stdin.write(json.dumps(config).encode() + b"\n")
-            await child.stdin.drain()
-        line = await asyncio.wait_for(child.stdout.readline(), 20)
-        if not line.strip().isdigit():
-            raise LabError(f"the {name} service does not start: read {self.folder / name}.log")
-        return int(line)
-
-    def _write_state(self, control_port: int, toxics_port: int) -> None:
+    def _write_state(self, control_port: int, toxics_port: int, more: dict[str, Any]) -> None:
         state = {
             "environment": ENVIRONMENT,
+            "system": self._kind,
             "pid": os.getpid(),
             "start_ticks": start_ticks(os.getpid()),
-            "url": f"http://127.0.0.1:{self.pair.users.port}",
+            "url": f"http://127.0.0.1:{self.system.proxies()['users'].port}",
             "control": f"http://127.0.0.1:{control_port}",
             "token": self._token,
             "toxiproxy": f"http://127.0.0.1:{toxics_port}",
-            "nodes": {
-                name: {"region": name, "port": node.port, "dsn": node.dsn}
-                for name, node in self.pair.nodes.items()
-            },
+            **more,
         }
         fresh = self.folder / f".{STATE_FILE}"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -133,37 +79,22 @@ class Supervisor:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), self._token.encode()):
             return 401, {"error": "the token is missing or wrong; it stands in lab.json"}
-        match (request.method, *request.path):
-            case ("GET", "state"):
-                return 200, await self.pair.state()
-            case ("POST", "nodes", name, action):
-                await self.pair.do(name, action, request.json())
-                return 200, {}
-            case ("POST", "users-path"):
-                await self.pair.switch(str(request.json().get("region", "")))
-                return 200, {}
-            case ("POST", "replication"):
-                await self.pair.set_mode(str(request.json().get("mode", "")))
-                return 200, {}
-            case _:
-                return 404, {"error": "no such thing"}
+        if (request.method, *request.path) == ("GET", "state"):
+            return 200, await self.system.state()
+        if await self.system.act(request):
+            return 200, {}
+        return 404, {"error": "no such thing"}
 
     async def down(self) -> None:
         """End everything."""
-        for proxy in self.pair.proxies().values():
+        for proxy in self.system.proxies().values():
             proxy.cut()
-        for service in self._services:
-            if service.returncode is None:
-                service.kill()
-        for node in self.pair.nodes.values():
-            node.kill()
-        for node in self.pair.nodes.values():
-            await node.wait_dead()
-        for service in self._services:
-            await service.wait()
+        ending = asyncio.create_task(self._services.end())
+        await self.system.down()
+        await ending
 
 
-async def supervise(folder: Path, port: int) -> int:
+async def supervise(folder: Path, port: int, kind: str) -> int:
     """Bring a lab up, say so in one line on stdout, and hold it until SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -172,7 +103,7 @@ async def supervise(folder: Path, port: int) -> int:
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     supervisor = None
     try:
-        supervisor = Supervisor(folder)
+        supervisor = Supervisor(folder, kind)
         await supervisor.up(port)
     except LabError as error:
         _say(f"error: {error}")

@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gameday.plan.inverse import ACTIONS, LAB_POST, Inverse
+from gameday.plan.labsystems import LAB_INVERSES
 from gameday.plan.model import NS, Activity
 
-_A = "gameday.actions"
-_WATCHED = (
-    "Runner killed: the watchdog undoes it within seconds. Host lost: it stays until `gameday recover`."
-)
 _WORKER = (
     "Runner killed: the watchdog undoes it within seconds; watchdog killed too: it ends by itself "
     "after its ttl. Host lost: it is lost with it."
@@ -37,34 +35,11 @@ _PROXY = (
 _BY_SUPERVISOR = (
     "Runner killed: the watchdog starts it again. Host lost: it stays down until somebody starts it."
 )
-_TOKEN = '$(grep -oP \'"token": "\\K[^"]+\' ${lab.state_file})'  # noqa: S105 - a command that reads it
-_LAB_POST = f'curl -fsS -H "Authorization: Bearer {_TOKEN}" ${{lab.control}}'
 _PKILL = "pkill -KILL -f 'gameday-fault {name}$'"
 _LAB_FILE = " lab.state_file=${lab.state_file}"
 LAB_API = "${lab.toxiproxy}"
 NATIVE_SPARE_S = 2
 TTL = "ttl_s"
-
-
-@dataclass(frozen=True, slots=True)
-class Inverse:
-    """How one action is undone and read back.
-
-    `keep` names the arguments that both get, `undo_keep` those that the undo alone gets. `manual` is
-    the command by which a person undoes it. With `has_ttl` the fault ends by itself: its action takes
-    the seconds as `ttl_s`. `by_steps`: fail-over steps and changes owe the undo without saying so.
-    """
-
-    undo: str
-    in_place: str
-    keep: tuple[str, ...]
-    target: str
-    survives: str = _WATCHED
-    defaults: tuple[tuple[str, str], ...] = ()
-    manual: str = ""
-    undo_keep: tuple[str, ...] = ()
-    has_ttl: bool = False
-    by_steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +56,15 @@ class Derived:
 
 
 def _node(undo: str, in_place: str, *, by_steps: bool = False) -> Inverse:
-    manual = f"{_LAB_POST}/nodes/{{node}}/{undo} -d '{{}}'"
-    name = f"{_A}.postgres."
+    manual = f"{LAB_POST}/nodes/{{node}}/{undo} -d '{{}}'"
+    name = f"{ACTIONS}.postgres."
     return Inverse(name + undo, name + in_place, ("node",), "node:{node}", manual=manual, by_steps=by_steps)
 
 
 def _toxic(name: str = "") -> Inverse:
     return Inverse(
-        f"{_A}.network.remove_toxic",
-        f"{_A}.network.has_toxic",
+        f"{ACTIONS}.network.remove_toxic",
+        f"{ACTIONS}.network.has_toxic",
         ("proxy", "name", "api"),
         "proxy:{proxy}",
         _PROXY,
@@ -101,8 +76,8 @@ def _toxic(name: str = "") -> Inverse:
 def _worker(module: str, undo: str, in_place: str, name: str, target: str) -> Inverse:
     """A fault that is a process: killing what carries its name undoes it."""
     return Inverse(
-        f"{_A}.{module}.{undo}",
-        f"{_A}.{module}.{in_place}",
+        f"{ACTIONS}.{module}.{undo}",
+        f"{ACTIONS}.{module}.{in_place}",
         ("name",),
         target,
         _WORKER,
@@ -118,8 +93,8 @@ def _pressure(name: str, target: str) -> Inverse:
 
 def _limit(name: str) -> Inverse:
     return Inverse(
-        f"{_A}.limits.lift",
-        f"{_A}.limits.is_limited",
+        f"{ACTIONS}.limits.lift",
+        f"{ACTIONS}.limits.is_limited",
         ("name",),
         "cgroup:{group}",
         _TIMER,
@@ -130,8 +105,8 @@ def _limit(name: str) -> Inverse:
 
 
 _SHAPE = Inverse(
-    f"{_A}.kernelnet.unshape",
-    f"{_A}.kernelnet.is_shaped",
+    f"{ACTIONS}.kernelnet.unshape",
+    f"{ACTIONS}.kernelnet.is_shaped",
     ("device", "namespace"),
     "device:{device}",
     _TIMER,
@@ -141,59 +116,59 @@ _SHAPE = Inverse(
 )
 
 INVERSES: dict[str, Inverse] = {
-    f"{_A}.postgres.kill": _node("start", "is_down"),
-    f"{_A}.postgres.stop": _node("start", "is_down"),
-    f"{_A}.postgres.fence": _node("unfence", "is_fenced", by_steps=True),
-    f"{_A}.postgres.exhaust_connections": _worker(
+    f"{ACTIONS}.postgres.kill": _node("start", "is_down"),
+    f"{ACTIONS}.postgres.stop": _node("start", "is_down"),
+    f"{ACTIONS}.postgres.fence": _node("unfence", "is_fenced", by_steps=True),
+    f"{ACTIONS}.postgres.exhaust_connections": _worker(
         "postgres", "free_connections", "is_exhausted", "gameday-pg-connections", "node:{node}"
     ),
-    f"{_A}.postgres.lock_table": replace(
+    f"{ACTIONS}.postgres.lock_table": replace(
         _worker("postgres", "unlock_table", "is_locked", "gameday-pg-lock", "node:{node}"),
         keep=("name", "node", "dsn_env"),
     ),
-    f"{_A}.postgres.pause_replay": Inverse(
-        f"{_A}.postgres.resume_replay",
-        f"{_A}.postgres.is_replay_paused",
+    f"{ACTIONS}.postgres.pause_replay": Inverse(
+        f"{ACTIONS}.postgres.resume_replay",
+        f"{ACTIONS}.postgres.is_replay_paused",
         ("node", "dsn_env"),
         "node:{node}",
         manual="python -m gameday.actions postgres.resume_replay node={node} dsn_env={dsn_env}" + _LAB_FILE,
         defaults=(("dsn_env", ""),),
     ),
-    f"{_A}.network.cut": Inverse(
-        f"{_A}.network.restore",
-        f"{_A}.network.is_cut",
+    f"{ACTIONS}.network.cut": Inverse(
+        f"{ACTIONS}.network.restore",
+        f"{ACTIONS}.network.is_cut",
         ("proxy", "api"),
         "proxy:{proxy}",
         _PROXY,
         manual="curl -fsS {api}/proxies/{proxy} -d '{\"enabled\": true}'",
     ),
-    f"{_A}.network.partition": Inverse(
-        f"{_A}.network.heal",
-        f"{_A}.network.is_partitioned",
+    f"{ACTIONS}.network.partition": Inverse(
+        f"{ACTIONS}.network.heal",
+        f"{ACTIONS}.network.is_partitioned",
         ("proxies", "api"),
         "proxy:{proxies}",
         _PROXY,
         manual="for p in {proxies}; do curl -fsS {api}/proxies/$p -d '{\"enabled\": true}'; done",
     ),
-    f"{_A}.network.add_latency": _toxic("gameday-latency"),
-    f"{_A}.network.add_stall": _toxic("gameday-stall"),
-    f"{_A}.network.limit_bandwidth": _toxic("gameday-bandwidth"),
-    f"{_A}.network.reset_connections": _toxic("gameday-reset"),
-    f"{_A}.network.lose_connections": _toxic("gameday-loss"),
-    f"{_A}.network.fail_requests": _toxic("gameday-http-error"),
-    f"{_A}.network.add_toxic": _toxic(),
-    f"{_A}.lab.set_replication": Inverse(
-        f"{_A}.lab.set_replication",
-        f"{_A}.lab.is_synchronous",
+    f"{ACTIONS}.network.add_latency": _toxic("gameday-latency"),
+    f"{ACTIONS}.network.add_stall": _toxic("gameday-stall"),
+    f"{ACTIONS}.network.limit_bandwidth": _toxic("gameday-bandwidth"),
+    f"{ACTIONS}.network.reset_connections": _toxic("gameday-reset"),
+    f"{ACTIONS}.network.lose_connections": _toxic("gameday-loss"),
+    f"{ACTIONS}.network.fail_requests": _toxic("gameday-http-error"),
+    f"{ACTIONS}.network.add_toxic": _toxic(),
+    f"{ACTIONS}.lab.set_replication": Inverse(
+        f"{ACTIONS}.lab.set_replication",
+        f"{ACTIONS}.lab.is_synchronous",
         (),
         "lab:replication",
         defaults=(("mode", "async"),),
-        manual=f'{_LAB_POST}/replication -d \'{{"mode": "async"}}\'',
+        manual=f'{LAB_POST}/replication -d \'{{"mode": "async"}}\'',
         by_steps=True,
     ),
-    f"{_A}.process.kill": Inverse(
-        f"{_A}.process.start",
-        f"{_A}.process.is_gone",
+    f"{ACTIONS}.process.kill": Inverse(
+        f"{ACTIONS}.process.start",
+        f"{ACTIONS}.process.is_gone",
         ("match",),
         "process:{match}",
         _BY_SUPERVISOR,
@@ -201,9 +176,9 @@ INVERSES: dict[str, Inverse] = {
         manual="cd {cwd} && {start}",
         defaults=(("cwd", "/"),),
     ),
-    f"{_A}.process.restart": Inverse(
-        f"{_A}.process.start",
-        f"{_A}.process.is_gone",
+    f"{ACTIONS}.process.restart": Inverse(
+        f"{ACTIONS}.process.start",
+        f"{ACTIONS}.process.is_gone",
         ("match",),
         "process:{match}",
         _BY_SUPERVISOR,
@@ -212,9 +187,9 @@ INVERSES: dict[str, Inverse] = {
         defaults=(("cwd", "/"),),
         by_steps=True,
     ),
-    f"{_A}.process.stop": Inverse(
-        f"{_A}.process.resume",
-        f"{_A}.process.is_stopped",
+    f"{ACTIONS}.process.stop": Inverse(
+        f"{ACTIONS}.process.resume",
+        f"{ACTIONS}.process.is_stopped",
         ("match",),
         "process:{match}",
         _TIMER,
@@ -223,15 +198,15 @@ INVERSES: dict[str, Inverse] = {
         defaults=(("name", "gameday-stop"),),
         has_ttl=True,
     ),
-    f"{_A}.pressure.cpu": _pressure("cpu", "machine:cpu"),
-    f"{_A}.pressure.memory": _pressure("memory", "machine:memory"),
-    f"{_A}.pressure.disk_fill": _pressure("disk-fill", "folder:{folder}"),
-    f"{_A}.pressure.slow_disk": _pressure("slow-disk", "folder:{folder}"),
-    f"{_A}.pressure.ports": _pressure("ports", "machine:ports"),
-    f"{_A}.pressure.connections": _pressure("connections", "server:{host}:{port}"),
-    f"{_A}.pressure.file_descriptors": Inverse(
-        f"{_A}.pressure.restore_descriptors",
-        f"{_A}.pressure.is_short_of_descriptors",
+    f"{ACTIONS}.pressure.cpu": _pressure("cpu", "machine:cpu"),
+    f"{ACTIONS}.pressure.memory": _pressure("memory", "machine:memory"),
+    f"{ACTIONS}.pressure.disk_fill": _pressure("disk-fill", "folder:{folder}"),
+    f"{ACTIONS}.pressure.slow_disk": _pressure("slow-disk", "folder:{folder}"),
+    f"{ACTIONS}.pressure.ports": _pressure("ports", "machine:ports"),
+    f"{ACTIONS}.pressure.connections": _pressure("connections", "server:{host}:{port}"),
+    f"{ACTIONS}.pressure.file_descriptors": Inverse(
+        f"{ACTIONS}.pressure.restore_descriptors",
+        f"{ACTIONS}.pressure.is_short_of_descriptors",
         ("name",),
         "process:{match}",
         _TIMER,
@@ -239,13 +214,13 @@ INVERSES: dict[str, Inverse] = {
         manual="python -m gameday.actions pressure.restore_descriptors name={name}",
         has_ttl=True,
     ),
-    f"{_A}.limits.cpu": _limit("gameday-cpu-limit"),
-    f"{_A}.limits.disk": _limit("gameday-disk-limit"),
-    f"{_A}.kernelnet.shape": _SHAPE,
-    f"{_A}.kernelnet.rate": _SHAPE,
-    f"{_A}.kernelnet.drop": Inverse(
-        f"{_A}.kernelnet.remove_rules",
-        f"{_A}.kernelnet.has_rules",
+    f"{ACTIONS}.limits.cpu": _limit("gameday-cpu-limit"),
+    f"{ACTIONS}.limits.disk": _limit("gameday-disk-limit"),
+    f"{ACTIONS}.kernelnet.shape": _SHAPE,
+    f"{ACTIONS}.kernelnet.rate": _SHAPE,
+    f"{ACTIONS}.kernelnet.drop": Inverse(
+        f"{ACTIONS}.kernelnet.remove_rules",
+        f"{ACTIONS}.kernelnet.has_rules",
         ("name", "namespace"),
         "network:{address}:{port}",
         _TIMER,
@@ -253,9 +228,9 @@ INVERSES: dict[str, Inverse] = {
         manual="python -m gameday.actions kernelnet.remove_rules name={name} namespace={namespace}",
         has_ttl=True,
     ),
-    f"{_A}.dns.answer_wrongly": Inverse(
-        f"{_A}.dns.restore_answers",
-        f"{_A}.dns.answers_wrongly",
+    f"{ACTIONS}.dns.answer_wrongly": Inverse(
+        f"{ACTIONS}.dns.restore_answers",
+        f"{ACTIONS}.dns.answers_wrongly",
         ("hosts_file", "name"),
         "file:{hosts_file}",
         _FILE,
@@ -265,10 +240,10 @@ INVERSES: dict[str, Inverse] = {
         "name={name}",
         has_ttl=True,
     ),
-    f"{_A}.clock.start": _worker("clock", "end", "in_place", "gameday-clock", "process:{name}"),
-    f"{_A}.clock.skew": Inverse(
-        f"{_A}.clock.unskew",
-        f"{_A}.clock.is_skewed",
+    f"{ACTIONS}.clock.start": _worker("clock", "end", "in_place", "gameday-clock", "process:{name}"),
+    f"{ACTIONS}.clock.skew": Inverse(
+        f"{ACTIONS}.clock.unskew",
+        f"{ACTIONS}.clock.is_skewed",
         ("file",),
         "file:{file}",
         _FILE,
@@ -277,6 +252,7 @@ INVERSES: dict[str, Inverse] = {
         manual="echo +0 > {file}",
         has_ttl=True,
     ),
+    **LAB_INVERSES,
 }
 
 
@@ -297,7 +273,7 @@ def is_fault(activity: Activity) -> bool:
 
 def is_known(activity: Activity) -> bool:
     """Tell whether what an action does is known here: it is one of gameday's own."""
-    return action_of(activity)[0].startswith(f"{_A}.")
+    return action_of(activity)[0].startswith(f"{ACTIONS}.")
 
 
 def has_native_ttl(activity: Activity) -> bool:

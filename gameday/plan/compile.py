@@ -11,11 +11,11 @@ from gameday.errors import PlanError, Problem
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
+from gameday.plan.ledgers import ledgers
 from gameday.plan.loadoptions import refused_options
 from gameday.plan.model import (
     Activity,
     BlastRadius,
-    Ledger,
     Load,
     LoadChange,
     Objective,
@@ -75,13 +75,14 @@ class Compiler:
             self._step(item, ("steps", number))
         declared = tuple(self._probe(name, item) for name, item in sorted(plan.probes.items()))
         conditions, probes = Conditions(plan, declared, self.at).compile()
+        writers = ledgers(plan.ledger, self.at)
         return Plan(
             title=plan.title,
             kind=plan.kind,
             service=plan.service,
             source=self.source.file,
             about=_about(plan),
-            target=Target(plan.target.environment, plan.target.identity.http),
+            target=Target(plan.target.environment, plan.target.identity.http, plan.target.lab or ""),
             objectives=tuple(
                 Objective(
                     service=o.service,
@@ -92,6 +93,7 @@ class Compiler:
                     minimum_capacity_ppm=o.minimum_capacity,
                     source=o.source,
                     held_goods=o.held,
+                    ledger=o.ledger or "",
                 )
                 for o in plan.objectives
             ),
@@ -106,7 +108,8 @@ class Compiler:
             stop_conditions=conditions,
             blast_radius=self._blast_radius(plan),
             steps=tuple(self.steps),
-            ledger=self._ledger(plan),
+            ledger=writers[0] if writers else None,
+            more_ledgers=writers[1:],
             approvals=approvals(plan.approvals),
         )
 
@@ -148,15 +151,6 @@ class Compiler:
         except ValueError as error:
             self.at.complain(("blast_radius", "max"), str(error))
             return BlastRadius((), 1, None, plan.blast_radius.duration)
-
-    def _ledger(self, plan: PlanIn) -> Ledger | None:
-        ledger = plan.ledger
-        if ledger is None:
-            return None
-        url = ledger.url or ("${lab.url}/orders" if ledger.writer == "orders" else "")
-        if not url:
-            self.at.complain(("ledger",), "writer `http` needs a `url` that takes and lists numbered writes")
-        return Ledger(ledger.writer, _json({"url": url}), ledger.every, ledger.timeout)
 
     # --- steps -------------------------------------------------------------------------------
 

@@ -255,7 +255,7 @@ class StopCondition:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What recovery must achieve, fixed before the first fault."""
+    """What recovery must achieve, fixed before the first fault. RPA is that of `ledger`, or of all."""
 
     service: str
     measured_by: str
@@ -265,6 +265,7 @@ class Objective:
     minimum_capacity_ppm: int = PPM
     source: str = ""
     held_goods: int = 3
+    ledger: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +286,15 @@ class Load:
 class Ledger:
     """Numbered writes on the users' path, by which lost data is measured.
 
-    `spec` (JSON text) for writer `http`: {"url", "read_url", "marker_header"...}; see hosts.ledger.
+    `spec` is JSON text: the keys that `gameday.plan.ledgers` lists by writer. The only ledger of a plan
+    needs no name.
     """
 
     writer: str
     spec: str
     every_ns: int
     timeout_ns: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,10 +317,11 @@ class BlastRadius:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The system under drill: the environment it must say it is, and where it says so."""
+    """The system under drill: the environment it must say it is, where it says so, which lab it is."""
 
     environment: str
     identity_url: str
+    lab: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,3 +346,9 @@ class Plan:
     ledger: Ledger | None
     warnings: tuple[str, ...] = ()
     approvals: Approvals = NONE_ASKED
+    more_ledgers: tuple[Ledger, ...] = ()
+
+    @property
+    def ledgers(self) -> tuple[Ledger, ...]:
+        """Every ledger; the stores of a service are measured at the same time."""
+        return (self.ledger, *self.more_ledgers) if self.ledger else ()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
 from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
@@ -157,6 +158,7 @@ class ObjectiveIn(Part):
     mtpd: Duration | None = None
     minimum_capacity: Ratio = 1_000_000
     source: str = ""
+    ledger: Key | None = None
     held: int = Field(default=3, ge=1, le=1000)
 
 
@@ -170,15 +172,6 @@ class LoadIn(Part):
     max_users: int = Field(default=200, ge=1, le=100_000)
     host: str = ""
     options: list[str] = Field(default_factory=list)
-
-
-class LedgerIn(Part):
-    """Numbered writes on the users' path."""
-
-    writer: Literal["orders", "http"]
-    every: Duration
-    timeout: Duration = 400_000_000
-    url: str | None = None
 
 
 class BlastRadiusIn(Part):
@@ -203,6 +196,7 @@ class TargetIn(Part):
 
     environment: Key
     identity: IdentityIn
+    lab: Literal["pair", "archive", "sentinel", "patroni"] | None = None
 
 
 class FaultIn(Part):
@@ -356,7 +350,7 @@ class PlanIn(Part):
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn
     steps: list[AnyStep] = Field(min_length=1, max_length=STEPS_MAX)
-    ledger: LedgerIn | None = None
+    ledger: LedgersIn | None = None
 
 
 ABOUT = (

@@ -38,6 +38,9 @@ def check_references(plan: Plan, source: Source) -> None:  # noqa: C901 - one cl
             source.complain(place, "this condition is measured on load, but the plan has none")
     for number, objective in enumerate(plan.objectives):
         _known(source, ("objectives", number, "measured_by"), objective.measured_by, probes, "probe")
+        if objective.ledger:
+            written = {ledger.name for ledger in plan.ledgers}
+            _known(source, ("objectives", number, "ledger"), objective.ledger, written, "ledger")
     _check_names(plan, source)
     _check_steps(plan, source)
 

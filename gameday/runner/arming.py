@@ -84,6 +84,10 @@ def find_values(plan: Plan, project: Path) -> dict[str, str]:
         raise TargetAbsent("the lab is not up", todo=LAB_TODO) from None
     except (OSError, ValueError) as error:
         raise TargetAbsent(f"the lab's state in {path} cannot be read: {error}", todo=LAB_TODO) from error
+    kind = str(lab.get("system", "pair"))
+    if plan.target.lab not in ("", kind):
+        todo = f"`gameday lab down && gameday lab up --system {plan.target.lab}` brings that one up."
+        raise TargetAbsent(f"the lab that is up is {kind}, the plan is for {plan.target.lab}", todo=todo)
     values = {f"lab.{key}": item for key, item in lab.items() if isinstance(item, str) and key != "token"}
     values["lab.state_file"] = str(path.resolve())
     return values | secret

@@ -23,7 +23,7 @@ from gameday.history.events import (
 )
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.ledger import LedgerWriter
+from gameday.hosts.ledgers import Ledgers
 from gameday.hosts.load import LoadHost
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
@@ -143,14 +143,14 @@ class Crew:
         inbox: Inbox,
         hosts: ActionHosts,
         loads: Mapping[str, LoadHost] | None = None,
-        ledger: LedgerWriter | None = None,
+        ledgers: Ledgers | None = None,
     ) -> None:
         self._steps = {step.id: step for step in plan.steps}
         self._clock = clock
         self._inbox = inbox
         self._hosts = hosts
         self._loads = dict(loads or {})
-        self._ledger = ledger
+        self._ledgers = ledgers
 
     def carry_out(self, command: Decision) -> None:
         """Hand one recorded command to whoever does it. Never waits."""
@@ -165,8 +165,8 @@ class Crew:
                     host.kill(self._steps[command.step].grace_ns)
             case LoadAsked():
                 self._load(command)
-            case LedgerAsked() if self._ledger is not None:
-                self._ledger.ask(command.occasion, command.resume)
+            case LedgerAsked() if self._ledgers is not None:
+                self._ledgers.ask(command.occasion, command.resume)
             case PurgeAsked():
                 self._purge()
             case _:
@@ -203,10 +203,10 @@ class Crew:
                 load.stop()
 
     def _purge(self) -> None:
-        if self._ledger is None:
+        if self._ledgers is None:
             self._post(SyntheticPurged(0, 0, ok=False, detail="no ledger writer knows how to purge"))
         else:
-            self._ledger.purge()
+            self._ledgers.purge()
 
     def _post(self, event: StepEnded | UndoEnded | SyntheticPurged) -> None:
         self._inbox.put((self._clock.now_ns(), event))

@@ -50,7 +50,7 @@ from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
 from gameday.runner.software import software
-from gameday.runner.traffic import armed_loads, ledger_writer
+from gameday.runner.traffic import armed_ledgers, armed_loads
 
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
@@ -230,13 +230,13 @@ class _Drill:
         self.guard.wait_armed()
         probes = self._arm_probes(stack, hosts)
         self._preflight(look, probes, len(loads))
-        ledger = ledger_writer(self.plan, self.folder, self.clock, self.inbox, self.redact)
+        site = (self.plan, self.project, self.folder, self.clock, self.inbox)
+        ledgers = armed_ledgers(*site, self.redact, stack, self._host)
         self._listen(stack)
         self._watch(stack, probes)
-        if ledger is not None:
-            ledger.start()
-            stack.callback(ledger.stop)
-        crew = Crew(self.plan, clock=self.clock, inbox=self.inbox, hosts=hosts, loads=loads, ledger=ledger)
+        if ledgers is not None:
+            ledgers.start()
+        crew = Crew(self.plan, clock=self.clock, inbox=self.inbox, hosts=hosts, loads=loads, ledgers=ledgers)
         self.inbox.put((self.clock.now_ns(), needed_event(self.ready.terms)))
         for paper in self.ready.papers:
             self.inbox.put((self.clock.now_ns(), paper.given))

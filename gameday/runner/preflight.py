@@ -32,6 +32,7 @@ from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.spawner import Spawner
+from gameday.hosts.stores import Absent, secrets_in
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.model import NS, Plan
 from gameday.plan.permit import used, waiver_for
@@ -104,7 +105,22 @@ def at_home(plan: Plan, project: Path, policy: Policy, now: datetime) -> tuple[C
         eased(Rule.DISK, _disk(plan, project, policy)),
         eased(Rule.CLOCK, _clock(demanded=rules.synchronised_clock)),
         _credentials(plan, policy, os.environ, now),
+        *_ledgers(plan),
     )
+
+
+def _ledgers(plan: Plan) -> list[Check]:
+    """What ledgers take from the environment must be there before anything is begun."""
+    checks = []
+    for ledger in plan.ledgers:
+        name = f"ledger {ledger.name or ledger.writer}"
+        try:
+            names = secrets_in(ledger.spec)
+            if names:
+                checks.append(Check(name, OK, f"set in the environment: {', '.join(names)}"))
+        except Absent as error:
+            checks.append(Check(name, BAD, str(error), "Set it, and start again."))
+    return checks
 
 
 def _shadowed(plan: Plan, project: Path) -> tuple[str, str]:
@@ -145,7 +161,7 @@ def history_bytes(plan: Plan, policy: Policy | None = None) -> int:
     lasts_s = longest_ns(plan, policy) / NS
     per_s = sum(NS / probe.every_ns for probe in plan.probes) * SAMPLE_BYTES
     per_s += len(plan.load) * BUCKETS_PER_S * BUCKET_BYTES
-    per_s += (NS / plan.ledger.every_ns) * ENTRY_BYTES if plan.ledger else 0
+    per_s += sum(NS / ledger.every_ns for ledger in plan.ledgers) * ENTRY_BYTES
     return int((per_s + 4 * EVENT_BYTES) * lasts_s)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from gameday.history.redact import Redactor
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.ledger import LedgerWriter
+from gameday.hosts.ledgers import Ledgers
 from gameday.hosts.load import LoadHost
 from gameday.plan.model import Plan
 
@@ -32,11 +32,27 @@ def armed_loads(
         yield load.name, host
 
 
-def ledger_writer(
-    plan: Plan, folder: Path, clock: RunClock, inbox: Inbox, redact: Redactor
-) -> LedgerWriter | None:
-    """Return the writer of the plan's ledger; None where it has none."""
-    if plan.ledger is None:
+def armed_ledgers(
+    plan: Plan,
+    project: Path,
+    folder: Path,
+    clock: RunClock,
+    inbox: Inbox,
+    redact: Redactor,
+    stack: ExitStack,
+    started: Callable[[str, str, int], None],
+) -> Ledgers | None:
+    """Return the writers of the plan's ledgers, their stores ready; None where it has none.
+
+    `started` is told name, role and pid of each process that was started for them.
+
+    Raises:
+        Refused: A store is not ready; nothing was written.
+    """
+    if not plan.ledgers:
         return None
-    path = folder / "segments" / "ledger.jsonl"
-    return LedgerWriter(plan.ledger, run=folder.name, path=path, clock=clock, inbox=inbox, redact=redact)
+    ledgers = Ledgers(plan.ledgers, folder=folder, project=project, clock=clock, inbox=inbox, redact=redact)
+    stack.callback(ledgers.stop)
+    for name, pid in ledgers.pids():
+        started(name, "ledger", pid)
+    return ledgers

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gameday.engine.apply import apply
+from gameday.engine.apply import LEDGER_DEADLINE_NS, apply
 from gameday.engine.decide import step
 from gameday.engine.state import begin
 from gameday.history.events import (
@@ -14,6 +14,7 @@ from gameday.history.events import (
     Halted,
     KillAsked,
     LedgerAsked,
+    LedgerRead,
     Phase,
     PhaseChanged,
     RunnerLost,
@@ -231,6 +232,19 @@ def test_the_ledger_is_read_after_the_failover_and_at_the_end():
     assert [occasion for _, occasion in asked] == ["after-failover", "end"]
     dwell = next(t for t, c in world.log if isinstance(c, StepStarted) and c.step == "dwell")
     assert asked[0][0] < dwell
+
+
+def test_several_ledgers_have_been_read_when_the_last_of_them_answers_or_is_late():
+    ledgers = [Ledger("orders", "{}", 20 * MS, 400 * MS, name) for name in ("here", "there")]
+    state = begin(plan(fault("f", 0), ledger=ledgers[0], more_ledgers=tuple(ledgers[1:])))
+    state = apply(state, 0, LedgerAsked("end", resume=False))
+    state = apply(state, MS, LedgerRead("end", ok=True, recovered=1, ledger="there"))
+    assert state.ledger.waiting == ("here",) and state.ledger_read == ()
+    late, said = step(state, LEDGER_DEADLINE_NS, None)
+    assert said == (LedgerRead("end", ok=False, recovered=0, detail="no answer in time", ledger="here"),)
+    assert (late.ledger, late.ledger_read) == (None, ("end",))
+    state = apply(state, 2 * MS, LedgerRead("end", ok=True, recovered=1, ledger="here"))
+    assert (state.ledger, state.ledger_read) == (None, ("end",))
 
 
 def test_an_undo_step_carries_out_what_is_owed_on_its_target():

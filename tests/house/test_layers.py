@@ -35,14 +35,16 @@ ONLY_IN = {
     "chaoslib": {"hosts/actionhost.py"},
     "locust": {"hosts/loadhost.py"},
     "gevent": {"hosts/loadhost.py", "hosts/loadgate.py"},
-    "boto3": {"hosts/sink.py"},
+    "boto3": {"hosts/sink.py", "hosts/s3store.py"},
     "cryptography": {"evidence/signer.py"},
+    "redis": {"hosts/redisstore.py", "lab/kvorders.py", "lab/sentinel.py"},
     "rfc3161_client": {"hosts/timestamp.py"},
+    "sqlalchemy": {"hosts/sqlstore.py"},
     "kubernetes": set(),
 }
 ENTRIES = {
-    "gameday.hosts.actionhost", "gameday.hosts.loadhost", "gameday.runner.watchdog", "gameday.evidence.signer",
-    "gameday.hosts.timestamp", "gameday.hosts.sink",
+    "gameday.hosts.actionhost", "gameday.hosts.ledgerhost", "gameday.hosts.loadhost", "gameday.runner.watchdog",
+    "gameday.evidence.signer", "gameday.hosts.timestamp", "gameday.hosts.sink",
 }  # fmt: skip
 
 

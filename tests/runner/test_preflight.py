@@ -186,6 +186,18 @@ def test_credentials_must_outlive_the_drill_and_its_undos(plan, project, monkeyp
     assert checks(plan, project)["credentials"].state == state
 
 
+def test_what_a_ledger_takes_from_the_environment_must_be_there(plan, project, monkeypatch):
+    spec = '{"url":"redis://:${env.LEDGER_TEST_PW}@127.0.0.1:1/0"}'
+    ledger = replace(plan.ledger, writer="redis", spec=spec, name="carts")
+    changed = replace(plan, more_ledgers=(ledger,))
+    monkeypatch.delenv("LEDGER_TEST_PW", raising=False)
+    check = checks(changed, project)["ledger carts"]
+    assert (check.state, check.detail) == (BAD, "the environment has no LEDGER_TEST_PW")
+    monkeypatch.setenv("LEDGER_TEST_PW", "secret-7f3a")
+    check = checks(changed, project)["ledger carts"]
+    assert check.state == OK and "secret" not in check.detail
+
+
 def test_credentials_must_outlive_the_wait_for_signatures_too(plan, project, monkeypatch):
     def state_of(expires):
         monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", expires.isoformat())
