@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .chain import Record
-from .recovery import Interval, outage_of
+from .recovery import Interval, outage_of, recovered_by
 from .run import PLAN, Fault, Run
 from .strictjson import get, maybe, rows
 
@@ -45,11 +45,11 @@ class DataFinding:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def ledgers_of(plan: dict[str, Any]) -> list[str]:
-    """Return the names of a plan's ledgers; the only one may have none."""
+def ledgers_of(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a plan's ledgers by name; the only one may have none."""
     first = maybe(plan, "ledger", dict, PLAN)
     more = rows(plan, "more_ledgers", PLAN) if plan.get("more_ledgers") else []
-    return [maybe(row, "name", str, PLAN) or "" for row in ([first, *more] if first else [])]
+    return {maybe(row, "name", str, PLAN) or "": row for row in ([first, *more] if first else [])}
 
 
 def read_back(run: Run, occasion: str, name: str) -> Reading | None:
@@ -150,10 +150,13 @@ def _rpa(run: Run, objective: dict[str, Any], read: Reading, name: str, ledger: 
     if not before:
         return DataFinding(name, "unknown", None, numbers)
     interval = _interval(acks, max(before), set(read.lost), onset_lo_ns, onset_hi_ns)
-    paced = get(run.plan, "ledger", dict, PLAN)
+    paced = ledgers_of(run.plan)[ledger]
     allowed_ns = 2 * (get(paced, "every_ns", int, PLAN) + get(paced, "timeout_ns", int, PLAN))
     numbers |= {"onset_min_ns": onset_lo_ns, "onset_max_ns": onset_hi_ns, "width_allowed_ns": allowed_ns}
-    return DataFinding(name, _judge(run, interval, read, late, fault, objective["rpo_ns"]), interval, numbers)
+    verdict = _judge(run, interval, read, late, fault, objective["rpo_ns"])
+    if verdict == "pass" and recovered_by(run, found) == "fault_removed":
+        verdict = "fail"  # The data came back because the fault was taken away: nothing recovered it.
+    return DataFinding(name, verdict, interval, numbers)
 
 
 def ended_authority(run: Run, disrupting: Fault, starts: list[int]) -> Fault:
