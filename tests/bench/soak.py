@@ -197,7 +197,8 @@ def lateness_s(samples: Path) -> tuple[list[float], int, int]:
             if slots > 0:
                 offsets.append(sent_ns - slot * NS // HZ)
             slot += abs(slots)
-        late += [(offset - min(offsets)) / 1e9 for offset in offsets]
+        punctual = min(offsets)
+        late += [(offset - punctual) / 1e9 for offset in offsets]
     return sorted(late), missed, bad
 
 
