@@ -130,8 +130,9 @@ def test_a_rehearsal_is_ready_and_has_no_verdict(project, lab):
 
 @pytest.mark.parametrize(
     ("not_red", "state", "code"),
-    [("", "warn", 0), pytest.param("payments-untouched", "BAD ", 3, marks=pytest.mark.slow)],
+    [("", "warn", 0), ("payments-untouched", "BAD ", 3)],
 )
+@pytest.mark.slow
 def test_a_rehearsal_judges_a_red_probe_as_the_run_would(project, lab, not_red, state, code):
     plan = change(project, "red", "/payments/health", "/payments/nowhere")
     rules = f"environments: {{lab: {{modules: ['*'], not_red: [{not_red}]}}}}\n"

@@ -141,7 +141,7 @@ def test_a_breach_halts_undoes_and_fails(project, lab):
     assert whole(lab)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_halts_undoes_and_leaves_evidence(project, lab, number):
     run = Run(project, "primary-loss")
     run.wait_for(is_step("notice-that-orders"))
@@ -169,6 +169,7 @@ def test_an_interrupt_after_the_point_of_no_return_completes_and_says_who_is_nee
     assert state["whole"] and state["users_path"] == "b"
 
 
+@pytest.mark.slow
 def test_halt_note_and_mark_work_from_another_terminal(project, lab):
     run = Run(project, "primary-loss")
     run.wait_for(is_step("hold"))
