@@ -148,7 +148,7 @@ def simulate(seed: int) -> Drill:
         tuple(load),
         tuple(data.entries) if data else (),
     )
-    return Drill(seed, (world.shape, world.end, mode), plan, trace, _truth(world, stores, data))
+    return Drill(seed, (world.shape, world.end, mode), plan, trace, _truth(world, trace, stores, data))
 
 
 def write(drill: Drill, folder: Path) -> Path:
@@ -423,13 +423,15 @@ def _ledger(w: _World, records: list) -> tuple[str, Ledger | None, Stores | None
     return mode, Ledger("orders", "{}", every, timeout), stores, data
 
 
-def _truth(w: _World, stores: Stores | None, data: Data | None) -> Truth:
+def _truth(w: _World, trace: Trace, stores: Stores | None, data: Data | None) -> Truth:
     until = min(w.sampled_until, w.failback or w.sampled_until)
+    # Jitter may send the last sample a little later: then it was observed until that one ended.
+    seen = max((s.ended_ns for s in trace.samples if s.sent_ns < (w.failback or w.finish)), default=until)
     spells = [spell for spell in w.spells if spell[0] < until]
     onset = spells[0][0] if spells else None
     back = spells[-1][1] if spells else None
     by = {"plan": "plan", "system": "system", "crash": "system"}.get(w.end, "fault_removed")
-    truth = Truth(onset, back if back is not None and back < until else None, until, by)
+    truth = Truth(onset, back if back is not None and back < until else None, max(until, seen), by)
     if stores is None or data is None:
         return truth
     loss = stores.lost_ns - stores.applied_ns
