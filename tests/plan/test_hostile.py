@@ -153,14 +153,14 @@ def test_whatever_a_file_holds_it_is_sound_or_refused(project, border, number, w
 
 def test_run_refuses_before_it_touches_anything(project):
     """As a person meets it: a process of its own, its exit code, one clear line for each problem."""
-    before = snapshot(project)
     for name in ("python object", "a profile outside", "billion laughs"):
         path = project / "experiments" / "hostile.yaml"
         path.write_bytes(HAND[name])
+        before = snapshot(project)
         done = subprocess.run(
             [sys.executable, "-m", "gameday", "run", str(path), "--plain"],
             cwd=project, capture_output=True, text=True, timeout=30,
         )  # fmt: skip
         assert done.returncode == 2, done.stderr
         assert PLACE.search(done.stderr) and "Traceback" not in done.stderr
-    assert snapshot(project) == before
+        assert snapshot(project) == before
