@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 T ?= tests
 
-.PHONY: help venv drill test test-all lint mutants killpoints golden bench clean
+.PHONY: help venv drill test test-all lint mutants killpoints soak golden bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ mutants: $(STAMP) ## change the engine on purpose; every change must be noticed
 
 killpoints: $(STAMP) ## kill the runner at every event of a drill; nothing may stay behind
 	@$(BIN)/python -m tests.killpoints
+
+soak: $(STAMP) ## a day in virtual time: is the runner as small at its end as it began?
+	@$(BIN)/python -m tests.bench.soak
 
 golden: $(STAMP) ## record the golden runs anew: their findings must stay what they are
 	@$(BIN)/python -m tests.golden
