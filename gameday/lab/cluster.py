@@ -25,7 +25,7 @@ from gameday.lab.httpd import Request
 from gameday.lab.node import free_port
 from gameday.lab.orders import role_of
 from gameday.lab.pair import SCHEMA
-from gameday.lab.programs import NOBODY, Programs, start_plain
+from gameday.lab.programs import NOBODY, Programs, kill, start_plain
 from gameday.lab.proxy import Proxy
 from gameday.lab.system import ENVIRONMENT, Services, until
 
@@ -178,7 +178,7 @@ class PatroniSystem:
             return False
         match request.path:
             case ("nodes", name, "kill") if name in NAMES:
-                await self._kill(name)  # Waits for nobody: a machine does not ask before it dies.
+                await kill(self._running.get(name))  # Waits for nobody: no machine asks before it dies.
             case ("nodes", name, "start") if name in NAMES:
                 async with self._lock:
                     await self._bring_back(name)
@@ -188,12 +188,6 @@ class PatroniSystem:
             case _:
                 return False
         return True
-
-    async def _kill(self, name: str) -> None:
-        process = self._running.get(name)
-        if process is not None and process.returncode is None:
-            process.kill()
-            await process.wait()
 
     async def _bring_back(self, name: str) -> None:
         """Start a node that was lost; Patroni rewinds it and makes it a replica."""
@@ -261,11 +255,7 @@ class PatroniSystem:
 
     async def down(self) -> None:
         """End every node."""
-        for process in self._running.values():
-            if process.returncode is None:
-                process.kill()
-        for process in self._running.values():
-            await process.wait()
+        await kill(*self._running.values())
 
 
 async def _get(url: str, body: Any = None) -> Any:

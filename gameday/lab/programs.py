@@ -135,6 +135,16 @@ class Programs:
         return text
 
 
+async def kill(*processes: asyncio.subprocess.Process | None) -> None:
+    """Kill those that run, all at once, and wait until they are gone."""
+    for process in processes:
+        if process is not None and process.returncode is None:
+            process.kill()
+    for process in processes:
+        if process is not None:
+            await process.wait()
+
+
 async def start_plain(
     program: str, *args: str, log: Path, cwd: Path, env: dict[str, str] | None = None
 ) -> asyncio.subprocess.Process:

@@ -23,7 +23,7 @@ from gameday.lab.errors import LabError
 from gameday.lab.httpd import Request
 from gameday.lab.kvorders import role_of
 from gameday.lab.node import free_port
-from gameday.lab.programs import Programs, start_plain
+from gameday.lab.programs import Programs, kill, start_plain
 from gameday.lab.proxy import Proxy
 from gameday.lab.system import ENVIRONMENT, Services, until
 
@@ -123,7 +123,7 @@ class SentinelSystem:
             return False
         match request.path:
             case ("nodes", name, "kill") if name in self._ports:
-                await self._kill(name)  # Waits for nobody: a machine does not ask before it dies.
+                await kill(self._running.get(name))  # Waits for nobody: no machine asks before it dies.
             case ("nodes", name, "start") if name in self._ports:
                 async with self._lock:
                     await self._bring_back(name)
@@ -138,12 +138,6 @@ class SentinelSystem:
             case _:
                 return False
         return True
-
-    async def _kill(self, name: str) -> None:
-        process = self._running.get(name)
-        if process is not None and process.returncode is None:
-            process.kill()
-            await process.wait()
 
     async def _bring_back(self, name: str) -> None:
         """Start a server that was lost; the Sentinels make it a replica of whoever is master now."""
@@ -163,7 +157,7 @@ class SentinelSystem:
         await self._command(master, "CONFIG", "SET", "repl-diskless-sync-delay", str(SYNC_DELAY_S))
         for name in self._ports:
             if name != master:
-                await self._kill(name)
+                await kill(self._running.get(name))
                 shutil.rmtree(self._folder / f"aof-{name}", ignore_errors=True)
                 (self._folder / f"{name}.rdb").unlink(missing_ok=True)
                 await self._start(name, None)
@@ -295,11 +289,7 @@ class SentinelSystem:
 
     async def down(self) -> None:
         """End every server."""
-        for process in self._running.values():
-            if process.returncode is None:
-                process.kill()
-        for process in self._running.values():
-            await process.wait()
+        await kill(*self._running.values())
 
 
 async def _ask(port: int, *words: str) -> Any:
