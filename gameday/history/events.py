@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gameday.history.loadevents import LoadAsked, LoadBucket, LoadReported
 from gameday.history.people import PeopleCommand, PeopleReport
 from gameday.history.policyevents import PolicyReport
 
@@ -61,16 +62,6 @@ class PhaseChanged:
 
     phase: Phase
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoadAsked:
-    """Start, change or stop one load. Exactly one of rate and users for start and change."""
-
-    load: str
-    ask: str  # start | change | stop
-    rate_per_1000s: int | None = None
-    users: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +183,6 @@ class Armed:
     """Every host is ready and every undo importable: injection may begin once baseline holds."""
 
     hosts: int
-
-
-@dataclass(frozen=True, slots=True)
-class LoadReported:
-    """A load started, changed, stopped, or was lost."""
-
-    load: str
-    state: str  # running | stopped | lost
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,30 +327,6 @@ class Sample:
     ended_ns: int
     reading: Reading
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadBucket:
-    """What one load did in the 100 ms that began at `start_ns`.
-
-    `intended` arrivals were due, `started` were started on time, `late` more than 100 ms late,
-    `dropped` never started; `good` and `bad` completed in this bucket. `latency` counts successes
-    by index (`gameday.history.histogram`), from the intended time. `busy`: share of a core, in ppm.
-    """
-
-    load: str
-    start_ns: int
-    intended: int
-    started: int
-    late: int
-    dropped: int
-    good: int
-    bad: int
-    errors: tuple[tuple[str, int], ...]
-    latency: tuple[tuple[int, int], ...]
-    waiting: int
-    lag_ns: int
-    busy_ppm: int
 
 
 class LedgerMark(StrEnum):

@@ -269,8 +269,23 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A straight line to a rate (open loop) or a number of users (closed loop) over `over_ns`."""
+
+    over_ns: int
+    rate_per_1000s: int | None = None
+    users: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """One Locust file, run from baseline to the end. Open loop with a rate, closed with users."""
+    """One Locust file, run from baseline to the end. Open loop with a rate, closed with users.
+
+    `stages` follow one another from the start and the last one stays; a rate or users asked for later
+    end them. With `shape` the file's own LoadTestShape decides. `timeout_ns` holds where the file sets
+    none. With `trace` each request says which drill and step it belongs to (`traceparent`).
+    `processes` generators run on this machine; or `workers` on others, which come to `bind` (host:port).
+    """
 
     name: str
     profile: str
@@ -280,6 +295,15 @@ class Load:
     host: str = ""
     max_users: int = 200
     options: tuple[str, ...] = ()
+    arrivals: str = "constant"  # constant | poisson
+    seed: int = 0
+    stages: tuple[Stage, ...] = ()
+    shape: bool = False
+    timeout_ns: int = 5 * NS
+    trace: bool = False
+    processes: int = 1
+    workers: int = 0
+    bind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

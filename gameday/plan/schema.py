@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from gameday.plan.schema_ledger import LedgersIn
+from gameday.plan.schema_load import LoadIn
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
 from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
@@ -127,7 +128,7 @@ class StopConditionIn(Part):
     name: Key | None = None
     slo: Key | None = None
     probe: Key | None = None
-    load: Literal["p50", "p90", "p95", "p99", "p999", "errors", "achieved"] | None = None
+    load: Literal["p50", "p90", "p95", "p99", "p999", "errors", "achieved", "answered"] | None = None
     failed_requests: str | None = None
     prometheus: PrometheusIn | None = None
     alertmanager: AlertmanagerIn | None = None
@@ -160,18 +161,6 @@ class ObjectiveIn(Part):
     source: str = ""
     ledger: Key | None = None
     held: int = Field(default=3, ge=1, le=1000)
-
-
-class LoadIn(Part):
-    """One Locust file, from baseline to the end."""
-
-    profile: str
-    name: Key | None = None
-    rate: Rate | None = None
-    users: int | None = Field(default=None, ge=1, le=100_000)
-    max_users: int = Field(default=200, ge=1, le=100_000)
-    host: str = ""
-    options: list[str] = Field(default_factory=list)
 
 
 class BlastRadiusIn(Part):

@@ -13,11 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "gameday").rglob("*.py"))
 LAYER = {
-    "errors": 0, "canonical": 0.5, "procfs": 0.5, "plan": 1, "history": 1, "engine": 2, "checkers": 2, "hosts": 3, "evidence": 3,
+    "errors": 0, "canonical": 0.5, "procfs": 0.5, "capacity": 0.5, "plan": 1, "history": 1, "engine": 2, "checkers": 2, "hosts": 3, "evidence": 3,
     "actions": 3, "runner": 4, "console": 5, "cli": 6,
 }  # fmt: skip
 ALONE = {"lab", "verify"}
-PURE = {"engine", "checkers"}
+PURE = {"engine", "checkers", "capacity"}
 ACTS = {
     "os",
     "time",
