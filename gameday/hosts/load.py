@@ -25,6 +25,7 @@ from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import MARKER, kill_all, marker_of, new_family, send
 from gameday.hosts.words import one_line
 from gameday.plan.model import Load
+from gameday.plan.pacing import is_open
 
 QUIT_WAIT_S = 1.0
 
@@ -115,7 +116,14 @@ class LoadHost:
             "host": self._load.host,
             "options": list(self._load.options),
             "max_users": self._load.max_users,
-            "open_loop": self._load.rate_per_1000s is not None,
+            "open_loop": is_open(self._load),
+            "timeout_s": self._load.timeout_ns / 1e9,
+            "arrivals": self._load.arrivals,
+            "seed": self._load.seed,
+            "stages": [(s.over_ns, s.rate_per_1000s, s.users) for s in self._load.stages],
+            "shape": self._load.shape,
+            "trace": self._load.trace,
+            "run": self._folder.parent.parent.name,
             "origin_boot_ns": str(self._clock.origin_boot_ns),
         }
         assert self._process.stdin is not None
