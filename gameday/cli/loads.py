@@ -29,7 +29,8 @@ def worker(asked: argparse.Namespace) -> int:
     """
     host, _, port = (asked.master or "").rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"load worker: --master {asked.master or 'is missing'}: expected HOST:PORT", todo=_SO)
+        given = asked.master or "is missing"
+        raise UsageError(f"load worker: --master {given}: expected HOST:PORT", todo=_SO)
     if not asked.profile or not Path(asked.profile).is_file():
         raise UsageError(f"load worker: --profile {asked.profile or 'is missing'}: expected a file", todo=_SO)
     words = [host, port, str(Path(asked.profile).resolve()), asked.sha256]

@@ -1,4 +1,4 @@
-"""The runner's side of a load host: arm it, start, change and stop the load, never wait for it.
+"""The runner's side of one generator: arm it, start, change and stop its load, never wait for it.
 
 Locust is only ever a child process. It is stopped by its control pipe, then by SIGINT, then killed;
 and because the pipe is a lifeline, it stops by itself when the runner dies.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,26 @@ QUIT_WAIT_S = 1.0
 
 
 class LoadHost:
-    """One Locust process."""
+    """One Locust process: all of a load, or generator number `generator` of it.
 
-    def __init__(self, load: Load, *, project: Path, folder: Path, clock: RunClock, inbox: Inbox) -> None:
+    `heard_ns` is when it last said anything; what it reports goes to `report`, else to the inbox.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        *,
+        project: Path,
+        folder: Path,
+        clock: RunClock,
+        inbox: Inbox,
+        generator: int = 0,
+        report: Callable[[LoadReported], None] | None = None,
+    ) -> None:
         self.marker = marker_of(new_family(), 0)
+        self.generator = generator
+        self.heard_ns = 0
+        self._report = report or self._post
         self._load = load
         self._project = project.resolve()
         self._folder = folder
@@ -58,6 +75,15 @@ class LoadHost:
         Raises:
             Refused: The file cannot be run, or it is not the one that the plan was made with.
         """
+        self.launch()
+        self.await_ready(timeout_s)
+
+    def launch(self) -> None:
+        """Start Locust, without waiting for it.
+
+        Raises:
+            Refused: The profile is not the one that the plan was made with.
+        """
         self._check_profile()
         self._folder.mkdir(parents=True, exist_ok=True)
         inlet, self._commands = os.pipe()
@@ -68,6 +94,13 @@ class LoadHost:
             os.close(inlet)
             os.close(outlet)
         threading.Thread(target=self._listen, args=(stream,), name="load", daemon=True).start()
+
+    def await_ready(self, timeout_s: float) -> None:
+        """Wait until it is ready and idle.
+
+        Raises:
+            Refused: The file cannot be run.
+        """
         if not self._ready.wait(timeout_s):
             self._refused = f"it was not ready within {timeout_s:g} s"
         if self._refused:
@@ -117,6 +150,9 @@ class LoadHost:
             "max_users": self._load.max_users,
             "open_loop": self._load.rate_per_1000s is not None,
             "origin_boot_ns": str(self._clock.origin_boot_ns),
+            "sha256": self._load.profile_sha256,
+            "workers": self._load.workers,
+            "bind": self._load.bind,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(config).encode() + b"\n")
@@ -124,11 +160,11 @@ class LoadHost:
 
     def start(self, rate_per_1000s: int | None, users: int | None) -> None:
         """Begin to send load."""
-        self._send({"start": _ask(rate_per_1000s, users)})
+        self._send({"start": _ask(rate_per_1000s, users, self._load.max_users)})
 
-    def change(self, rate_per_1000s: int | None, users: int | None) -> None:
-        """Change the load from this instant on."""
-        self._send({"change": _ask(rate_per_1000s, users)})
+    def change(self, rate_per_1000s: int | None, users: int | None, max_users: int | None = None) -> None:
+        """Change the load from this instant on, and with it the most users that may carry it."""
+        self._send({"change": _ask(rate_per_1000s, users, max_users or self._load.max_users)})
 
     def stop(self) -> None:
         """Stop sending; Locust stays for its last words until `close`."""
@@ -141,6 +177,12 @@ class LoadHost:
             # Once it has been waited for, its pid may be anybody's; its children still carry the mark.
             leader = self._process.pid if self._process.returncode is None else 0
             kill_all(leader, self.marker)
+
+    def end(self, reason: str) -> None:
+        """Kill Locust, which is then reported lost for this reason."""
+        if self._process is not None and self._process.returncode is None:
+            self._failed = self._failed or reason
+            kill_all(self._process.pid, self.marker)
 
     def close(self) -> None:
         """End Locust: by command, then SIGINT, then SIGKILL."""
@@ -174,16 +216,17 @@ class LoadHost:
             self._ready.set()
         elif not self._ending:
             detail = self._failed or f"it ended with {code}{self._last_words()}"
-            self._post(LoadReported(self._load.name, "lost", one_line(detail)))
+            self._report(LoadReported(self._load.name, "lost", one_line(detail)))
 
     def _take(self, line: bytes) -> None:
+        self.heard_ns = self._clock.now_ns()
         try:
             message = json.loads(line)
         except ValueError:
             return
         if "bucket" in message:
             try:
-                bucket = from_json(LoadBucket, message["bucket"])
+                bucket = from_json(LoadBucket, {"generator": self.generator} | message["bucket"])
             except RecordError:
                 return
             if self._clock.now_ns() >= 0:
@@ -196,21 +239,24 @@ class LoadHost:
         elif "failed" in message:
             self._failed = message["failed"]
         elif "state" in message:
-            self._post(LoadReported(self._load.name, message["state"]))
+            detail = one_line(message.get("detail", ""))
+            self._report(LoadReported(self._load.name, message["state"], detail))
 
     def _last_words(self) -> str:
         try:
             lines = (self._folder / "locust.log").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return ""
-        return f": {lines[-1].strip()[:200]}" if lines else ""
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1][:200]}" if said else ""
 
     def _post(self, event: LoadReported) -> None:
         self._inbox.put((self._clock.now_ns(), event))
 
 
-def _ask(rate_per_1000s: int | None, users: int | None) -> dict[str, float]:
-    return {"rate": rate_per_1000s / 1000} if rate_per_1000s is not None else {"users": users or 0}
+def _ask(rate_per_1000s: int | None, users: int | None, max_users: int) -> dict[str, float]:
+    how = {"rate": rate_per_1000s / 1000} if rate_per_1000s is not None else {"users": users or 0}
+    return {**how, "max_users": max_users}
 
 
 def _package_root() -> str:

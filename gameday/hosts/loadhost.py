@@ -37,6 +37,11 @@ class LoadHost:
         self._wanted_users = 0
         self._has_users = False
 
+    @property
+    def is_attached(self) -> bool:
+        """Tell whether Locust has come so far that it runs."""
+        return self._environment is not None
+
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
         import gevent  # noqa: PLC0415 - Locust's own
@@ -132,6 +137,7 @@ class LoadHost:
         runner = self._environment.runner
         ask = command.get("start") or command.get("change")
         if ask is not None:
+            self._config["max_users"] = ask.get("max_users", self._config["max_users"])
             if ask.get("users"):
                 runner.start(int(ask["users"]), spawn_rate=float(ask["users"]))
             else:
@@ -223,6 +229,11 @@ def _kind(exception: Any, response: Any) -> str:
 
 def main() -> None:
     """Read the configuration, then hand over to Locust's own `main`."""
+    if sys.argv[1:2] == ["worker"]:
+        from gameday.hosts.loadworker import work  # noqa: PLC0415 - a worker of another machine's load
+
+        work(LoadHost, *sys.argv[2:])
+        return
     with os.fdopen(os.dup(0), "rb") as pipe:
         config = json.loads(pipe.readline())
     commands, stream = int(sys.argv[1]), int(sys.argv[2])
@@ -231,18 +242,26 @@ def main() -> None:
     sys.argv += config["options"]
     if config["host"]:
         sys.argv += ["--host", config["host"]]
+    if config["workers"]:
+        bind_host, _, bind_port = config["bind"].rpartition(":")
+        sys.argv += ["--master", "--master-bind-host", bind_host, "--master-bind-port", bind_port]
+        sys.argv += ["--expect-workers", str(config["workers"])]
     sys.path.insert(0, os.path.dirname(config["profile"]))  # noqa: PTH120 - as Locust does it
     sys.path.insert(1, config["project"])
     import locust.main  # noqa: PLC0415 - the one place
     from locust import events, runners  # noqa: PLC0415
 
-    host = LoadHost(config, commands, stream)
+    host: Any = LoadHost(config, commands, stream)
+    if config["workers"]:
+        from gameday.hosts.loadmaster import LoadMaster  # noqa: PLC0415 - it needs gevent
+
+        host = LoadMaster(config, commands, stream)
     events.init.add_listener(host.attach)  # type: ignore[no-untyped-call]
     _hold_back(runners.LocalRunner)
     try:
         locust.main.main()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
-        if host._environment is None:
+        if not host.is_attached:
             reason = f"it ended with {ended.code} while it was imported"
             place = _why(reason, sys.exc_info()[2], config["profile"])
             if place == reason:  # Not the profile's doing: Locust's own words stand in the log.

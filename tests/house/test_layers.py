@@ -33,8 +33,8 @@ ACTS = {
 }
 ONLY_IN = {
     "chaoslib": {"hosts/actionhost.py"},
-    "locust": {"hosts/loadhost.py"},
-    "gevent": {"hosts/loadhost.py", "hosts/loadgate.py"},
+    "locust": {"hosts/loadhost.py", "hosts/loadworker.py"},
+    "gevent": {"hosts/loadhost.py", "hosts/loadgate.py", "hosts/loadmaster.py", "hosts/loadworker.py"},
     "boto3": {"hosts/sink.py", "hosts/s3store.py"},
     "cryptography": {"evidence/signer.py"},
     "redis": {"hosts/redisstore.py", "lab/kvorders.py", "lab/sentinel.py"},
