@@ -150,6 +150,7 @@ class LoadHost:
             "max_users": self._load.max_users,
             "open_loop": self._load.rate_per_1000s is not None,
             "origin_boot_ns": str(self._clock.origin_boot_ns),
+            "generator": self.generator,
             "sha256": self._load.profile_sha256,
             "workers": self._load.workers,
             "bind": self._load.bind,
@@ -159,12 +160,16 @@ class LoadHost:
         self._process.stdin.close()
 
     def start(self, rate_per_1000s: int | None, users: int | None) -> None:
-        """Begin to send load."""
-        self._send({"start": _ask(rate_per_1000s, users, self._load.max_users)})
+        """Begin to send load, all of it from here; with neither, what the plan's stages or the file say."""
+        self.obey("start", {**ask_of(rate_per_1000s, users), "max_users": self._load.max_users})
 
-    def change(self, rate_per_1000s: int | None, users: int | None, max_users: int | None = None) -> None:
-        """Change the load from this instant on, and with it the most users that may carry it."""
-        self._send({"change": _ask(rate_per_1000s, users, max_users or self._load.max_users)})
+    def change(self, rate_per_1000s: int | None, users: int | None) -> None:
+        """Change the load from this instant on."""
+        self.obey("change", {**ask_of(rate_per_1000s, users), "max_users": self._load.max_users})
+
+    def obey(self, word: str, ask: dict[str, Any]) -> None:
+        """Hand over one ask (see `gameday.hosts.shares`): `start` or `change`."""
+        self._send({word: ask})
 
     def stop(self) -> None:
         """Stop sending; Locust stays for its last words until `close`."""
@@ -215,7 +220,9 @@ class LoadHost:
             self._refused = self._refused or f"it ended with {code} before it was ready{self._last_words()}"
             self._ready.set()
         elif not self._ending:
-            detail = self._failed or f"it ended with {code}{self._last_words()}"
+            # What was killed had no time for last words: those in its log are others.
+            words = self._last_words() if code >= 0 else ""
+            detail = self._failed or f"it ended with {code}{words}"
             self._report(LoadReported(self._load.name, "lost", one_line(detail)))
 
     def _take(self, line: bytes) -> None:
@@ -254,9 +261,11 @@ class LoadHost:
         self._inbox.put((self._clock.now_ns(), event))
 
 
-def _ask(rate_per_1000s: int | None, users: int | None, max_users: int) -> dict[str, float]:
-    how = {"rate": rate_per_1000s / 1000} if rate_per_1000s is not None else {"users": users or 0}
-    return {**how, "max_users": max_users}
+def ask_of(rate_per_1000s: int | None, users: int | None) -> dict[str, Any]:
+    """Return an ask: a rate, a number of users, or neither: what the plan or the file has of its own."""
+    if rate_per_1000s is not None:
+        return {"rate": rate_per_1000s / 1000}
+    return {"users": users} if users else {}
 
 
 def _package_root() -> str:

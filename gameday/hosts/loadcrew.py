@@ -11,15 +11,17 @@ A load with `workers` is one load host, which is their Locust master and does th
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
-from gameday.history.events import LoadReported
+from gameday.history.loadevents import LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
-from gameday.hosts.load import LoadHost
-from gameday.hosts.shares import share, share_of_users
+from gameday.hosts.load import LoadHost, ask_of
+from gameday.hosts.shares import later, part_of, share_of_users
 from gameday.hosts.words import one_line
 from gameday.plan.model import Load
 
@@ -50,7 +52,8 @@ class LoadCrew:
         self._lock = threading.Lock()
         self._alive = list(self._hosts)
         self._unanswered: set[int] = set()
-        self._asked: tuple[int | None, int | None] | None = None
+        self._asked: dict[str, Any] | None = None
+        self._asked_s = 0.0
         self._working: set[int] = set()  # Those that were ever told to start.
         self._ended = threading.Event()
 
@@ -107,27 +110,22 @@ class LoadCrew:
 
     def _ask(self, rate_per_1000s: int | None, users: int | None) -> None:
         with self._lock:
-            self._asked = (rate_per_1000s, users)
+            self._asked = {**ask_of(rate_per_1000s, users), "max_users": self._load.max_users}
+            self._asked_s = time.monotonic()
             self._share_out()
 
     def _share_out(self) -> None:
         """Give each living generator its part. Called with the lock held."""
         assert self._asked is not None
-        rate_per_1000s, users = self._asked
-        count = len(self._alive)
         self._unanswered = set()
         for place, host in enumerate(self._alive):
-            rate = None if rate_per_1000s is None else share(rate_per_1000s, place, count)
-            mine = None if users is None else share(users, place, count)
-            if not rate and not mine:
+            part = part_of(self._asked, place, len(self._alive))
+            if part is None:
                 if host.generator in self._working:  # There is less than one for each.
                     host.stop()
                 continue
             self._unanswered.add(host.generator)
-            if host.generator in self._working:
-                host.change(rate, mine, share_of_users(self._load.max_users, place, count))
-            else:
-                host.start(rate, mine)
+            host.obey("change" if host.generator in self._working else "start", part)
             self._working.add(host.generator)
 
     def _reported(self, number: int, event: LoadReported) -> None:
@@ -151,6 +149,10 @@ class LoadCrew:
         left = f"generator {number + 1} of {len(self._hosts)} was lost: {detail}"
         self._post("short", f"{left}; the other {len(self._alive)} take over its share")
         if self._asked is not None:
+            now_s = time.monotonic()
+            stages = [astuple(stage) for stage in self._load.stages]
+            self._asked = later(self._asked, stages, now_s - self._asked_s)
+            self._asked_s = now_s
             self._share_out()
 
     def _watch(self) -> None:

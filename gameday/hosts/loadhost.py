@@ -32,21 +32,16 @@ class LoadHost:
         self._commands = commands
         self.buckets = Buckets(stream, config["load"], int(config["origin_boot_ns"]))
         self._gate: Any = None
-        self._environment: Any = None
+        self.environment: Any = None
         self._open_loop = config["open_loop"]
         self._wanted_users = 0
         self._has_users = False
-
-    @property
-    def is_attached(self) -> bool:
-        """Tell whether Locust has come so far that it runs."""
-        return self._environment is not None
 
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
         import gevent  # noqa: PLC0415 - Locust's own
 
-        self._environment = environment
+        self.environment = environment
         if not environment.user_classes:
             self.refuse("it defines no user class")
         if self._open_loop:
@@ -112,7 +107,7 @@ class LoadHost:
 
     def _grow(self) -> None:
         """Nobody is free: let the pool grow, up to its limit."""
-        runner = self._environment.runner
+        runner = self.environment.runner
         if self._wanted_users and runner.user_count >= self._wanted_users < self._config["max_users"]:
             self._wanted_users = min(self._wanted_users + _POOL_STEP, self._config["max_users"])
             runner.start(self._wanted_users, spawn_rate=1000)
@@ -134,7 +129,7 @@ class LoadHost:
                 self._obey(json.loads(line))
 
     def _obey(self, command: dict[str, Any]) -> None:
-        runner = self._environment.runner
+        runner = self.environment.runner
         ask = command.get("start") or command.get("change")
         if ask is not None:
             self._config["max_users"] = ask.get("max_users", self._config["max_users"])
@@ -261,7 +256,7 @@ def main() -> None:
     try:
         locust.main.main()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
-        if not host.is_attached:
+        if host.environment is None:
             reason = f"it ended with {ended.code} while it was imported"
             place = _why(reason, sys.exc_info()[2], config["profile"])
             if place == reason:  # Not the profile's doing: Locust's own words stand in the log.

@@ -29,7 +29,7 @@ from typing import Any
 import gevent
 import gevent.os
 
-from gameday.hosts.shares import share, share_of_users
+from gameday.hosts.shares import later, part_of, share_of_users
 
 SAID, DO = "gameday-said", "gameday-do"
 PING_EVERY_S = 0.5
@@ -76,19 +76,17 @@ class LoadMaster:
         self._refused = ""
         self._is_complete = self._is_stopping = False
         self._asked: dict[str, Any] | None = None
+        self._asked_s = 0.0
         self._unanswered: set[int] = set()
         self._working: set[int] = set()
+        self.environment: Any = None
         self._runner: Any = None
         self._start: Any = None
         self._spreading: Any = None
 
-    @property
-    def is_attached(self) -> bool:
-        """Tell whether Locust has come so far that it runs."""
-        return self._runner is not None
-
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
+        self.environment = environment
         environment.shape_class = None
         environment.parsed_options.expect_workers = 0  # It is we who wait, and we who start.
         self._runner = runner = environment.runner
@@ -149,10 +147,9 @@ class LoadMaster:
         number = min(set(range(self._expected)) - {w.number for w in self._workers.values()})
         self._workers[client] = Worker(client, number, hello["place"], time.monotonic())
         rest = {k: v for k, v in self._config.items() if k not in ("project", "options", "host", "bind")}
-        if "seed" in rest:
-            rest["seed"] += number
-        most = share_of_users(self._config["max_users"], number, self._expected)
-        self._tell(client, {"welcome": {**rest, "max_users": most, "origin_boot_ns": "0"}})
+        rest |= {"generator": number, "origin_boot_ns": "0"}
+        rest["max_users"] = share_of_users(self._config["max_users"], number, self._expected)
+        self._tell(client, {"welcome": rest})
         gevent.spawn(self._measure, client)
 
     def _measure(self, client: str) -> None:
@@ -208,6 +205,9 @@ class LoadMaster:
         self._unanswered.discard(worker.number)
         self._say({"state": "short", "detail": f"{said}; the other {len(self._workers)} take over its share"})
         if self._asked is not None:
+            now_s = time.monotonic()
+            self._asked = later(self._asked, self._config.get("stages") or (), now_s - self._asked_s)
+            self._asked_s = now_s
             self._share_out()
             self._spread()
 
@@ -235,7 +235,7 @@ class LoadMaster:
     def _obey(self, command: dict[str, Any]) -> None:
         ask = command.get("start") or command.get("change")
         if ask is not None:
-            self._asked = ask
+            self._asked, self._asked_s = ask, time.monotonic()
             self._share_out()
         elif "stop" in command:
             self._is_stopping = True
@@ -253,14 +253,8 @@ class LoadMaster:
         workers = sorted(self._workers.values(), key=lambda worker: worker.number)
         self._unanswered = set()
         for place, worker in enumerate(workers):
-            part: dict[str, float] = {
-                "max_users": share_of_users(self._asked["max_users"], place, len(workers))
-            }
-            if "rate" in self._asked:
-                part["rate"] = share(round(self._asked["rate"] * 1000), place, len(workers)) / 1000
-            else:
-                part["users"] = share(self._asked["users"], place, len(workers))
-            if not part.get("rate") and not part.get("users"):  # There is less than one for each.
+            part = part_of(self._asked, place, len(workers))
+            if part is None:
                 worker.wanted_users = 0
                 continue
             self._unanswered.add(worker.number)
@@ -299,8 +293,7 @@ class LoadMaster:
             self._unanswered.discard(worker.number)
             if not self._unanswered:
                 bound_ms = max(w.bound_ns() for w in self._workers.values()) / 1e6
-                count = len(self._workers)
-                clocks = f"{count} workers, their clocks known within {bound_ms:.1f} ms"
+                clocks = f"workers: {len(self._workers)}, their clocks known within {bound_ms:.1f} ms"
                 self._say({"state": line["state"], "detail": clocks})
 
     # --- sending -------------------------------------------------------------------------------
