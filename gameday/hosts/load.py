@@ -28,6 +28,7 @@ from gameday.hosts.words import one_line
 from gameday.plan.model import Load
 
 QUIT_WAIT_S = 1.0
+WORKERS_WAIT_S = 60.0
 
 
 class LoadHost:
@@ -101,14 +102,17 @@ class LoadHost:
         Raises:
             Refused: The file cannot be run.
         """
-        if not self._ready.wait(timeout_s):
+        if not self._ready.wait(timeout_s + (WORKERS_WAIT_S if self._load.workers else 0)):
             self._refused = f"it was not ready within {timeout_s:g} s"
-        if self._refused:
+        refused = self._refused
+        if refused:
             self.close()
+            todo = f"Try it alone: locust -f {self._load.profile}. "
+            if self._load.workers:
+                todo = f"Start on each machine: {worker_command(self._load)}\n  "
             raise Refused(
-                f"load profile {self._load.profile}: {self._refused}",
-                todo=f"Try it alone: locust -f {self._load.profile}. "
-                f"Its output is in {self._folder}/locust.log.",
+                f"load profile {self._load.profile}: {refused}",
+                todo=f"{todo}Its output is in {self._folder}/locust.log.",
             )
 
     def _check_profile(self) -> None:
@@ -154,6 +158,7 @@ class LoadHost:
             "sha256": self._load.profile_sha256,
             "workers": self._load.workers,
             "bind": self._load.bind,
+            "wait_s": WORKERS_WAIT_S,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(config).encode() + b"\n")
@@ -266,6 +271,14 @@ def ask_of(rate_per_1000s: int | None, users: int | None) -> dict[str, Any]:
     if rate_per_1000s is not None:
         return {"rate": rate_per_1000s / 1000}
     return {"users": users} if users else {}
+
+
+def worker_command(load: Load) -> str:
+    """Return the command that starts one worker of a load, to be given on its machine."""
+    return (
+        f"gameday load worker --master {load.bind} --profile {load.profile} "
+        f"--sha256 {load.profile_sha256[:16]}"
+    )
 
 
 def _package_root() -> str:

@@ -27,7 +27,6 @@ from gameday.plan.model import Load
 
 SILENT_S = 3.0
 _LOOK_EVERY_S = 0.25
-WORKERS_WAIT_S = 60.0
 
 
 class LoadCrew:
@@ -72,7 +71,7 @@ class LoadCrew:
         for host in self._hosts:
             host.launch()
         for host in self._hosts:
-            host.await_ready(timeout_s + (WORKERS_WAIT_S if self._load.workers else 0))
+            host.await_ready(timeout_s)
         if len(self._hosts) > 1:
             threading.Thread(target=self._watch, name="load-crew", daemon=True).start()
 

@@ -34,7 +34,6 @@ from gameday.hosts.shares import later, part_of, share_of_users
 SAID, DO = "gameday-said", "gameday-do"
 PING_EVERY_S = 0.5
 LOST_S = 2.5
-WAIT_S = 60.0
 _STILL_S = 1.0
 _GATHER_S = 0.02
 _FLUSH_S = 0.05
@@ -170,10 +169,11 @@ class LoadMaster:
         self._say({"ready": True})
 
     def _wait(self) -> None:
-        gevent.sleep(WAIT_S)
+        wait_s = float(self._config["wait_s"])
+        gevent.sleep(wait_s)
         if not self._is_complete:
             came = f"{len(self._workers)} of {self._expected} workers came to {self._config['bind']}"
-            self._say({"refused": f"{came} within {WAIT_S:g} s{self._refused}"})
+            self._say({"refused": f"{came} within {wait_s:g} s{self._refused}"})
             self._dismiss("the load was given up: not all workers came")
 
     def _watch(self) -> None:

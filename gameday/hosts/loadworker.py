@@ -28,7 +28,8 @@ _HELLO_EVERY_S = 0.5
 _LOOK_EVERY_S = 0.1
 _FLUSH_S = 0.1
 _LOST, _REFUSED = 3, 3
-_exit, _sleep = os._exit, time.sleep  # As they are before Locust patches them.
+# As they are before Locust patches them.
+_exit, _sleep, _get_ident = os._exit, time.sleep, _thread.get_ident
 
 
 class Worker:
@@ -42,6 +43,7 @@ class Worker:
         self._environment: Any = None
         self._host: Any = None
         self._told = self._saying = -1
+        self._main = _get_ident()
         _thread.start_new_thread(self._watch, ())
 
     def attach(self, environment: Any, **_: Any) -> None:
@@ -106,6 +108,9 @@ class Worker:
 
     def _leave(self, code: int) -> None:
         """What the load host calls to end the process: its last words go out first."""
+        if _get_ident() != self._main:
+            _sleep(_FLUSH_S)  # Only the main thread may send; if it can, it does so meanwhile.
+            self._end("", code)
         try:
             for line in os.read(self._saying, 1 << 20).splitlines():
                 self._say({"line": json.loads(line)})
