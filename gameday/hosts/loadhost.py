@@ -20,7 +20,10 @@ import sys
 import time
 from typing import Any
 
+from gameday.hosts.shares import share
+
 _REVIVE_EVERY = 10  # slices
+_RAMP_EVERY_S = 0.1
 
 
 class LoadHost:
@@ -79,13 +82,9 @@ class LoadHost:
         if against:
             self.refuse(against)
         environment.events.user_error.add_listener(users.on_error)
-        environment.events.request.add_listener(
-            self.buckets.listener(
-                gevent.getcurrent,
-                loadclients.kind_of,
-                seen=None if self._gate else loadclients.seen_responses(),
-            )
-        )
+        seen = None if self._gate else loadclients.seen_responses()
+        listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen)
+        environment.events.request.add_listener(listener)
         gevent.spawn(self._serve)
         gevent.spawn(self._stream)
 
@@ -157,35 +156,39 @@ class LoadHost:
         from gameday.plan.pacing import staged, steady  # noqa: PLC0415
 
         parts, part = ask.get("parts") or 1, ask.get("part") or 0
-        own = [Stage(*stage) for stage in self._config.get("stages") or ()]
-        if ask.get("rate"):
-            pace = steady(float(ask["rate"]))
-        elif ask.get("users"):
-            pace = steady(float(ask["users"]))
+        stages = [Stage(*stage) for stage in ask.get("stages") or self._config.get("stages") or ()]
+        if ask.get("rate") or ask.get("users"):
+            pace = steady(float(ask.get("rate") or ask["users"]))
+            parts_of_users = 1  # It is our part already.
         elif self._config.get("shape"):
             self._start_shape()
             return
         else:
-            pace = staged(own, parts)
+            pace = staged(stages, parts if self._gate is not None else 1)
+            parts_of_users = parts
         if self._gate is not None:
             self._pool.ready(pace.level(0.0))
             self._gate.follow(pace, (part + 1) / parts)
         else:
-            self._ramp_users(pace)
+            self._ramp_users(pace, part, parts_of_users)
 
-    def _ramp_users(self, pace: Any) -> None:
+    def _ramp_users(self, pace: Any, part: int, parts: int) -> None:
+        """Have our part of the users that the pace asks for at each instant."""
         import gevent  # noqa: PLC0415
 
         began_s = time.perf_counter()
-        self._pool.have(int(pace.level(0.0) + 0.5))
+
+        def follow() -> None:
+            users = share(round(pace.level(time.perf_counter() - began_s)), part, parts)
+            if users != self._pool.wanted:
+                self._pool.have(users)
 
         def ramp() -> None:
             while time.perf_counter() - began_s <= pace.lines[-1].begin_s + 1.0:
-                gevent.sleep(0.1)
-                users = int(pace.level(time.perf_counter() - began_s) + 0.5)
-                if users != self._pool.wanted:
-                    self._pool.have(users)
+                gevent.sleep(_RAMP_EVERY_S)
+                follow()
 
+        follow()
         if len(pace.lines) > 1:
             self._ramp = gevent.spawn(ramp)
 
@@ -228,6 +231,11 @@ class LoadHost:
 
 def main() -> None:
     """Read the configuration, then hand over to Locust's own `main`."""
+    if sys.argv[1:2] == ["worker"]:
+        from gameday.hosts.loadworker import work  # noqa: PLC0415 - a worker of another machine's load
+
+        work(LoadHost, *sys.argv[2:])
+        return
     with os.fdopen(os.dup(0), "rb") as pipe:
         config = json.loads(pipe.readline())
     commands, stream = int(sys.argv[1]), int(sys.argv[2])
@@ -236,6 +244,10 @@ def main() -> None:
     sys.argv += config["options"]
     if config["host"]:
         sys.argv += ["--host", config["host"]]
+    if config["workers"]:
+        bind_host, _, bind_port = config["bind"].rpartition(":")
+        sys.argv += ["--master", "--master-bind-host", bind_host, "--master-bind-port", bind_port]
+        sys.argv += ["--expect-workers", str(config["workers"])]
     sys.path.insert(0, os.path.dirname(config["profile"]))  # noqa: PTH120 - as Locust does it
     sys.path.insert(1, config["project"])
     import locust.main  # noqa: PLC0415 - the one place
@@ -243,9 +255,13 @@ def main() -> None:
 
     from gameday.hosts.loadusers import place_of  # noqa: PLC0415 - gevent, after Locust's patching
 
-    host = LoadHost(config, commands, stream)
-    events.init.add_listener(host.attach)  # type: ignore[no-untyped-call]
+    host: Any = LoadHost(config, commands, stream)
     events.init_command_line_parser.add_listener(host.keep_parser)  # type: ignore[no-untyped-call]
+    if config["workers"]:
+        from gameday.hosts.loadmaster import LoadMaster  # noqa: PLC0415 - it needs gevent
+
+        host = LoadMaster(config, commands, stream)
+    events.init.add_listener(host.attach)  # type: ignore[no-untyped-call]
     _hold_back(runners.LocalRunner)
     try:
         locust.main.main()  # type: ignore[no-untyped-call]

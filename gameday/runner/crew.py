@@ -24,7 +24,7 @@ from gameday.history.loadevents import LoadAsked
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.ledgers import Ledgers
-from gameday.hosts.load import LoadHost
+from gameday.hosts.loadcrew import LoadCrew
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.bind import RUN_DIR
@@ -142,7 +142,7 @@ class Crew:
         clock: RunClock,
         inbox: Inbox,
         hosts: ActionHosts,
-        loads: Mapping[str, LoadHost] | None = None,
+        loads: Mapping[str, LoadCrew] | None = None,
         ledgers: Ledgers | None = None,
     ) -> None:
         self._steps = {step.id: step for step in plan.steps}
