@@ -20,7 +20,7 @@ from typing import Any
 
 from gameday.canonical import from_json
 from gameday.errors import RecordError, Refused
-from gameday.history.loadevents import LoadBucket, LoadReported
+from gameday.history.loadevents import GeneratorReady, LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import MARKER, kill_all, marker_of, new_family, send
@@ -244,6 +244,8 @@ class LoadHost:
             message = json.loads(line)
         except ValueError:
             return
+        if not isinstance(message, dict):
+            return
         if "bucket" in message:
             try:
                 bucket = from_json(LoadBucket, {"generator": self.generator} | message["bucket"])
@@ -251,6 +253,8 @@ class LoadHost:
                 return
             if self._clock.now_ns() >= 0:
                 self._inbox.put((self._clock.now_ns(), bucket))
+        elif "software" in message:
+            self._describe(message)
         elif "ready" in message:
             self._ready.set()
         elif "refused" in message:
@@ -262,6 +266,21 @@ class LoadHost:
             detail = one_line(message.get("detail", ""))
             self._report(LoadReported(self._load.name, message["state"], detail))
 
+    def _describe(self, message: dict[str, Any]) -> None:
+        """Keep what a generator is made of; a master says it for each of its workers."""
+        number = message.get("generator", self.generator)
+        pairs = [
+            tuple((one_line(k), one_line(v)) for k, v in message[key]) for key in ("software", "options")
+        ]
+        self._post(GeneratorReady(self._load.name, number, *pairs))
+        if message.get("ready"):
+            self._ready.set()
+
+    def at_step(self, step: str) -> None:
+        """Name the step that runs from now on, for the headers of each request."""
+        if self._load.trace:
+            self._send({"step": step})
+
     def _last_words(self) -> str:
         try:
             lines = (self._folder / "locust.log").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -270,7 +289,7 @@ class LoadHost:
         said = [line.strip() for line in lines if line.strip()]
         return f": {said[-1][:200]}" if said else ""
 
-    def _post(self, event: LoadReported) -> None:
+    def _post(self, event: LoadReported | GeneratorReady) -> None:
         self._inbox.put((self._clock.now_ns(), event))
 
 

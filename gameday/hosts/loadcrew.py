@@ -91,6 +91,11 @@ class LoadCrew:
             for host in self._alive:
                 host.stop()
 
+    def at_step(self, step: str) -> None:
+        """Name the step that runs from now on, for the headers of each request."""
+        for host in self._hosts:
+            host.at_step(step)
+
     def kill(self) -> None:
         """Kill all generators and everything they started."""
         self._ended.set()

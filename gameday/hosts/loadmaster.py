@@ -287,6 +287,8 @@ class LoadMaster:
             self._say({"bucket": bucket})
         elif "ready" in line:
             worker.is_ready = True
+            told = {key: line.get(key, []) for key in ("software", "options")}
+            self._say({"generator": worker.number, **told})
             self._look()
         elif "refused" in line:
             self._say({"refused": f"worker {worker.place}: {line['refused']}"})

@@ -156,8 +156,10 @@ class Crew:
         """Hand one recorded command to whoever does it. Never waits."""
         match command:
             case StepStarted():
+                self._at_step(command.step)
                 self._start(command.step)
             case UndoStarted():
+                self._at_step(f"undo of {command.step}")
                 self._undo(command.step)
             case KillAsked():
                 host = self._hosts.get(command.step, command.role)
@@ -189,6 +191,10 @@ class Crew:
             self._post(UndoEnded(name, undone=False, detail="no host is armed for this undo"))
         else:
             host.go(name, "undo")
+
+    def _at_step(self, step: str) -> None:
+        for load in self._loads.values():
+            load.at_step(step)
 
     def _load(self, command: LoadAsked) -> None:
         load = self._loads.get(command.load)
