@@ -247,12 +247,7 @@ class LoadHost:
         if not isinstance(message, dict):
             return
         if "bucket" in message:
-            try:
-                bucket = from_json(LoadBucket, {"generator": self.generator} | message["bucket"])
-            except RecordError:
-                return
-            if self._clock.now_ns() >= 0:
-                self._inbox.put((self._clock.now_ns(), bucket))
+            self._count(message["bucket"])
         elif "software" in message:
             self._describe(message)
         elif "ready" in message:
@@ -265,6 +260,14 @@ class LoadHost:
         elif "state" in message:
             detail = one_line(message.get("detail", ""))
             self._report(LoadReported(self._load.name, message["state"], detail))
+
+    def _count(self, data: Any) -> None:
+        try:
+            bucket = from_json(LoadBucket, {"generator": self.generator} | data)
+        except RecordError:
+            return
+        if self._clock.now_ns() >= 0:
+            self._inbox.put((self._clock.now_ns(), bucket))
 
     def _describe(self, message: dict[str, Any]) -> None:
         """Keep what a generator is made of; a master says it for each of its workers."""

@@ -24,6 +24,7 @@ from gameday.plan.pacing import Pace, steady
 
 QUEUE_MAX = 10_000
 _NAP_MAX_S = 3600.0
+_CREDIT_MAX = 100.0
 
 
 class Arrivals:
@@ -60,6 +61,57 @@ class Arrivals:
         self._next += self._gap()
 
 
+class Idle:
+    """The users that wait, by class. Classes take turns in proportion to how many users each has.
+
+    Of a class the last to park goes first, which keeps connections warm; without turns, the class whose
+    user parked last would have all arrivals.
+    """
+
+    def __init__(self) -> None:
+        self._parked: dict[Any, list[Waiter[float]]] = {}
+        self._users: dict[Any, int] = {}
+        self._credit: dict[Any, float] = {}
+        self.count = 0
+
+    def come(self, cls: Any) -> None:
+        """One more user of this class takes part."""
+        self._users[cls] = self._users.get(cls, 0) + 1
+        self._parked.setdefault(cls, [])
+        self._credit.setdefault(cls, 0.0)
+
+    def leave(self, cls: Any) -> None:
+        """One user less."""
+        self._users[cls] -= 1
+
+    def park(self, cls: Any, waiter: Waiter[float]) -> None:
+        """This user waits."""
+        self._parked[cls].append(waiter)
+        self.count += 1
+
+    def withdraw(self, cls: Any, waiter: Waiter[float]) -> bool:
+        """Tell whether a user waited that is no more."""
+        if waiter not in self._parked[cls]:
+            return False
+        self._parked[cls].remove(waiter)
+        self.count -= 1
+        return True
+
+    def pop(self) -> Waiter[float]:
+        """Return the next to go. There must be one."""
+        self.count -= 1
+        if len(self._parked) == 1:
+            return next(iter(self._parked.values())).pop()
+        total = sum(self._users.values()) or 1
+        credit = self._credit
+        for cls, users in self._users.items():
+            # A class that could not go when it was its turn catches up, but not for ever.
+            credit[cls] = min(credit[cls] + users / total, _CREDIT_MAX)
+        best = max((cls for cls, parked in self._parked.items() if parked), key=credit.__getitem__)
+        credit[best] -= 1.0
+        return self._parked[best].pop()
+
+
 class Gate:
     """Where users wait for their next arrival; its pace may change at any instant."""
 
@@ -74,7 +126,7 @@ class Gate:
         self._buckets = buckets
         self._arrivals = arrivals
         self._pool = pool
-        self._idle: list[Waiter[float]] = []
+        self.idle = Idle()
         self._queue = buckets.waiting.queue
         self._changed = Event()
         gevent.spawn(self._run)
@@ -93,8 +145,8 @@ class Gate:
             self._buckets.dropped()
         self._queue.clear()
 
-    def wait(self) -> None:
-        """Park the user that runs until the next arrival is its own."""
+    def wait(self, cls: Any) -> None:
+        """Park the user of class `cls` that runs until the next arrival is its own."""
         who = gevent.getcurrent()
         waiting = self._buckets.waiting.arrivals
         waiting.pop(who, None)  # The one before may have been a task without any request.
@@ -102,20 +154,18 @@ class Gate:
             intended_s = self._queue.popleft()
             lag_s = 0.0 if self._pool.is_full else time.perf_counter() - intended_s
         else:
-            intended_s = self._park()
+            intended_s = self._park(cls)
             lag_s = time.perf_counter() - intended_s
         waiting[who] = intended_s
         self._buckets.released(intended_s, lag_s)
 
-    def _park(self) -> float:
+    def _park(self, cls: Any) -> float:
         waiter: Waiter[float] = Waiter()
-        self._idle.append(waiter)
+        self.idle.park(cls, waiter)
         try:
             intended_s: float = waiter.get()
         except BaseException:
-            if waiter in self._idle:
-                self._idle.remove(waiter)
-            else:
+            if not self.idle.withdraw(cls, waiter):
                 self._buckets.dropped()  # It was killed in the instant between its release and its start.
             raise
         return intended_s
@@ -139,11 +189,11 @@ class Gate:
 
     def _release(self, intended_s: float) -> None:
         self._buckets.intended()
-        if self._idle:
-            # The last to park goes first, which keeps connections warm. Only the hub may switch it.
-            gevent.get_hub().loop.run_callback(self._idle.pop().switch, intended_s)
+        if self.idle.count:
+            # Only the hub may switch it.
+            gevent.get_hub().loop.run_callback(self.idle.pop().switch, intended_s)
         elif len(self._queue) < QUEUE_MAX:
             self._queue.append(intended_s)
         else:
             self._buckets.dropped()
-        self._pool.need(len(self._idle), len(self._queue))
+        self._pool.need(self.idle.count, len(self._queue))

@@ -63,16 +63,20 @@ class Users:
     def _first(self, ran: Any) -> Any:
         def run(tasks: Any) -> None:
             tasks.user._gameday_began = self._has_users = True
+            cls = type(tasks.user)
             self._pool.parked += 1
-            gevent.getcurrent().rawlink(self._left)
+            gevent.getcurrent().rawlink(lambda _: self._left(cls))
             if self._gate is not None:
+                self._gate.idle.come(cls)
                 tasks.wait()  # No burst when users appear: each waits for an arrival of its own.
             ran(tasks)
 
         return run
 
-    def _left(self, _: Any) -> None:
+    def _left(self, cls: Any) -> None:
         self._pool.parked -= 1
+        if self._gate is not None:
+            self._gate.idle.leave(cls)
 
     def _not_started(self, error: Exception) -> None:
         if not self._has_users:  # Later ones may fail because the target does.
@@ -111,7 +115,7 @@ def _gated(gate: Any) -> Any:
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser
         user._state = LOCUST_STATE_WAITING
-        gate.wait()
+        gate.wait(type(user))
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser
         user._state = LOCUST_STATE_RUNNING
