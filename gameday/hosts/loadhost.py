@@ -23,6 +23,7 @@ from typing import Any
 from gameday.hosts.shares import share
 
 _REVIVE_EVERY = 10  # slices
+_STOPPED_FOR = 3  # slices
 _RAMP_EVERY_S = 0.1
 
 
@@ -42,6 +43,8 @@ class LoadHost:
         self._gate: Any = None
         self._shape: Any = None
         self._ramp: Any = None
+        self._stopped_for = 0
+        self._is_ending = False
         self.environment: Any = None
         self.parser: Any = None
 
@@ -106,6 +109,11 @@ class LoadHost:
         self.buckets.say({"refused": reason})
         os._exit(3)
 
+    def ended(self) -> None:
+        """Locust ends; say so where nobody asked it to."""
+        if not self._is_ending:
+            self.buckets.say({"failed": "its code stopped Locust"})
+
     # --- control -----------------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -148,6 +156,7 @@ class LoadHost:
             self.buckets.flush()
             self.buckets.say({"state": "stopped"})
         elif "quit" in command:
+            self._is_ending = True
             runner.quit()
 
     def _follow(self, ask: dict[str, Any]) -> None:
@@ -216,6 +225,14 @@ class LoadHost:
             self._ramp = self.environment.runner.shape_greenlet = None
             self.environment.shape_class = None
 
+    def _look_if_stopped(self) -> None:
+        """A file may stop Locust; users that we would make again must not hide it."""
+        is_stopped = self._pool.wanted and self.environment.runner.state in ("stopping", "stopped", "cleanup")
+        self._stopped_for = self._stopped_for + 1 if is_stopped else 0
+        if self._stopped_for >= _STOPPED_FOR:
+            self.buckets.say({"failed": "its code stopped Locust"})
+            os._exit(3)
+
     def _stream(self) -> None:
         import gevent  # noqa: PLC0415
 
@@ -225,6 +242,7 @@ class LoadHost:
             gevent.sleep(max(due_s - time.perf_counter(), 0.0))
             self.buckets.flush()
             count += 1
+            self._look_if_stopped()
             if self._gate is not None and count % _REVIVE_EVERY == 0:
                 self._pool.revive()
 
@@ -272,6 +290,7 @@ def main() -> None:
             if place == reason:  # Not the profile's doing: Locust's own words stand in the log.
                 sys.exit(ended.code)
             host.refuse(place)
+        host.ended()
         raise
     except BaseException as error:  # noqa: BLE001 - user code, at import
         reason = f"{type(error).__name__}: {error}"

@@ -320,6 +320,11 @@ class LoadMaster:
         except OSError:
             self._backlog = b""  # Nobody listens any more; the lifeline ends this process next.
 
+    def ended(self) -> None:
+        """Locust ends; say so where nobody asked it to."""
+        if not self._is_stopping:
+            self._say({"failed": "its code stopped Locust"})
+
     def refuse(self, reason: str) -> None:
         """Say why the load cannot be run, and end."""
         self._say({"refused": reason})

@@ -13,6 +13,7 @@ from typing import Any
 PORTION = 10  # Making a user costs about 0.1 ms.
 REVIVE_EVERY_S = 1.0
 _AT_ONCE = 1_000_000  # A spawn rate that means: now. Locust spawns the portions of a second together.
+_OVER = ("stopping", "stopped", "cleanup")
 
 
 class Pool:
@@ -58,4 +59,4 @@ class Pool:
 
     def _is_settled(self) -> bool:
         spawning = self._runner.spawning_greenlet
-        return spawning is None or spawning.ready()
+        return (spawning is None or spawning.ready()) and self._runner.state not in _OVER

@@ -234,7 +234,7 @@ def references(url, seconds, users):
             ["ab", "-q", "-k", "-c", str(users), "-t", f"{seconds:g}", "-n", "10000000", f"{url}/"],
             capture_output=True, text=True,
         ).stdout  # fmt: skip
-        found = next(line.split()[3] for line in out.splitlines() if "Requests per second" in line)
+        found = next((line.split()[3] for line in out.splitlines() if "Requests per second" in line), "nan")
         yield f"{'ab -k':13} {users} connections: {float(found):7.0f}/s"
     else:
         yield "ab is not installed: no row of it (apt-get install apache2-utils)"

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum { CONNECTIONS = 65536, RECORDS_MAX = 4000000, STALLS_MAX = 16, BUFFER = 4096 };
-static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok";
+static const char ANSWER[] = "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok";
 
 struct held { int64_t due; int fd; uint32_t turn; int record; };
 static struct held heap[CONNECTIONS];
