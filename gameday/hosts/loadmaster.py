@@ -29,7 +29,6 @@ from typing import Any
 import gevent
 import gevent.os
 
-from gameday.hosts.loadversions import effective_options, versions
 from gameday.hosts.shares import later, part_of, share_of_users
 
 SAID, DO = "gameday-said", "gameday-do"
@@ -80,14 +79,9 @@ class LoadMaster:
         self._unanswered: set[int] = set()
         self._working: set[int] = set()
         self.environment: Any = None
-        self._parser: Any = None
         self._runner: Any = None
         self._start: Any = None
         self._spreading: Any = None
-
-    def keep_parser(self, parser: Any, **_: Any) -> None:
-        """Remember the parser of the options: it knows which of the file's own are secret."""
-        self._parser = parser
 
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
@@ -172,8 +166,7 @@ class LoadMaster:
         for client in [c for c in self._runner.clients if c not in self._workers]:
             self._runner.send_message("quit", client_id=client)
             self._runner.clients.pop(client)
-        options = effective_options(self.environment.parsed_options, self._parser)
-        self._say({"ready": True, "software": versions(), "options": options})
+        self._say({"ready": True})
 
     def _wait(self) -> None:
         wait_s = float(self._config["wait_s"])

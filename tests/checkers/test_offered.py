@@ -74,7 +74,7 @@ def test_a_load_short_of_what_was_asked_is_unknown_in_words(workers, noun):
     assert 0.85 < share < 0.95
     words = f"1 of 2 {noun} was lost at {at_ns / 1e9:.1f} s; {int(share * 1000) / 10:.1f} % of the asked load"
     assert found.why.startswith(words)
-    assert number(found, "generators_lost") == 1
+    assert number(found, "times_short") == 1
     assert found.events
 
 
@@ -94,6 +94,14 @@ def test_users_whose_generator_was_lost_leave_it_unknown():
     assert "what users would have done meanwhile cannot be told" in found.why
     without(story, LoadReported)
     assert find(story, "load orders").verdict == "pass"
+
+
+def test_a_load_that_was_short_for_another_reason_says_which():
+    story = completed()
+    story.add(20 * NS, LoadReported("orders", "short", "a user ended in on_start: no account"))
+    assert "short since 20.0 s, a user ended in on_start: no account; " in find(story, "load orders").why
+    events(story, LoadAsked, rate_per_1000s=None, users=10)
+    assert find(story, "load orders").verdict == "unknown"
 
 
 def test_a_generator_that_stood_still_is_no_full_load():
