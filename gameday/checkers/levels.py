@@ -6,10 +6,12 @@ from gameday.checkers.findings import Finding, Verdict
 from gameday.checkers.offered import Asked, asked_of
 from gameday.checkers.view import View
 from gameday.history.events import Phase
+from gameday.history.loadevents import LoadReported
 from gameday.plan.model import NS, PPM, Load
 
 ACHIEVED_MIN_PPM = 980_000
 OFFERED_MIN_PPM = 980_000
+GENERATOR_LOST = " was lost: "  # In what a crew, or the master of workers, says of one of them.
 BUSY_MAX_PPM = 900_000
 
 
@@ -59,19 +61,19 @@ def _one_load(view: View, load: Load) -> Finding:
     }
     busy_ppm = max((b.busy_ppm for b in buckets), default=0)
     asked = asked_of(load, [(at, e) for at, e in view.load_asks if e.load == load.name], buckets)
-    shorts = [(at_ns, seq) for at_ns, seq, e in view.load_shorts if e.load == load.name]
+    shorts = [(at_ns, seq, e) for at_ns, seq, e in view.load_shorts if e.load == load.name]
     share_ppm = counts["started"] * PPM // counts["intended"] if counts["intended"] else 0
     numbers: tuple[tuple[str, int | str | None], ...] = (
         ("asked", asked.arrivals if asked else None), ("intended", counts["intended"]),
         ("started_on_time", counts["started"]), ("late", counts["late"]), ("dropped", counts["dropped"]),
         ("good", counts["good"]), ("bad", counts["bad"]), ("generator_busy_max_ppm", busy_ppm),
-        ("generators_lost", len(shorts)),
+        ("times_short", len(shorts)),
     )  # fmt: skip
     observed, limit = f"{share_ppm / 10_000:.1f}", f"{ACHIEVED_MIN_PPM / 10_000:g}"
     if not counts["intended"] or not counts["good"] + counts["bad"]:
         observed = "0" if not view.load_lost else observed
     verdict, why = _judged(view, load, counts, busy_ppm, _offered(load, asked, counts["intended"], shorts))
-    events = tuple(seq for _, seq in shorts)
+    events = tuple(seq for _, seq, _ in shorts)
     return Finding(f"load {load.name}", verdict, observed, limit, "%", why, events, None, numbers)
 
 
@@ -101,13 +103,10 @@ def _judged(
 
 
 def _offered(
-    load: Load, asked: Asked | None, intended: int, shorts: list[tuple[int, int]]
+    load: Load, asked: Asked | None, intended: int, shorts: list[tuple[int, int, LoadReported]]
 ) -> tuple[bool, str]:
     """Tell whether less was offered than the plan asked for, and say so; empty where all went well."""
-    count, noun = (load.workers, "workers") if load.workers else (load.processes, "generators")
-    when = ", ".join(f"{at_ns / NS:.1f} s" for at_ns, _ in shorts)
-    verb = "was" if len(shorts) == 1 else "were"
-    lost = f"{len(shorts)} of {count} {noun} {verb} lost at {when}" if shorts else ""
+    lost = _short_words(load, shorts)
     if asked is None:
         return bool(shorts), f"{lost}: what users would have done meanwhile cannot be told" if lost else ""
     is_short = (intended + asked.slack) * PPM < asked.arrivals * OFFERED_MIN_PPM
@@ -116,3 +115,13 @@ def _offered(
     if lost:
         return is_short, f"{lost}; {said}"
     return is_short, f"{said}: the generator stood still" if is_short else ""
+
+
+def _short_words(load: Load, shorts: list[tuple[int, int, LoadReported]]) -> str:
+    """Return how many generators were lost and when, or what else made the load short; empty for nothing."""
+    times = [f"{at_ns / NS:.1f} s" for at_ns, _, event in shorts if GENERATOR_LOST in event.detail]
+    if times:
+        count, noun = (load.workers, "workers") if load.workers else (load.processes, "generators")
+        verb = "was" if len(times) == 1 else "were"
+        return f"{len(times)} of {count} {noun} {verb} lost at {', '.join(times)}"
+    return f"short since {shorts[0][0] / NS:.1f} s, {shorts[0][2].detail}" if shorts else ""

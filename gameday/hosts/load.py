@@ -240,12 +240,7 @@ class LoadHost:
 
     def _take(self, line: bytes) -> None:
         self.heard_ns = self._clock.now_ns()
-        try:
-            message = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(message, dict):
-            return
+        message = _message_of(line)
         if "bucket" in message:
             self._count(message["bucket"])
         elif "software" in message:
@@ -309,6 +304,15 @@ def worker_command(load: Load) -> str:
         f"gameday load worker --master {load.bind} --profile {load.profile} "
         f"--sha256 {load.profile_sha256[:16]}"
     )
+
+
+def _message_of(line: bytes) -> dict[str, Any]:
+    """Return what a generator said; nothing where it is no message, as user code may write here too."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def _run_of(folder: Path) -> str:

@@ -152,13 +152,13 @@ class LoadMaster:
         gevent.spawn(self._measure, client)
 
     def _measure(self, client: str) -> None:
-        for _ in range(5):
+        for _ in range(_PONGS):  # The quickest of many: it is busy with getting ready.
             self._tell(client, {"ping": _boot_ns()})
             gevent.sleep(_GATHER_S)
 
     def _look(self) -> None:
         """Once all that were expected are there and ready, say so, and let nobody else in."""
-        ready = [w for w in self._workers.values() if w.is_ready and len(w.pongs) >= 3]
+        ready = [w for w in self._workers.values() if w.is_ready and len(w.pongs) == _PONGS]
         if self._is_complete or len(ready) < self._expected:
             return
         self._is_complete = True

@@ -42,9 +42,14 @@ class Worker:
         self._runner: Any = None
         self._environment: Any = None
         self._host: Any = None
+        self._parser: Any = None
         self._told = self._saying = -1
         self._main = _get_ident()
         _thread.start_new_thread(self._watch, ())
+
+    def keep_parser(self, parser: Any, **_: Any) -> None:
+        """Remember the parser of the options: it knows which of the file's own are secret."""
+        self._parser = parser
 
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
@@ -93,6 +98,7 @@ class Worker:
         self._heard_s = time.monotonic()
         setattr(os, "_exit", self._leave)  # noqa: B010 - a load host ends itself with it
         self._host = self._make_host({**config, "profile": self._profile}, commands, stream)
+        self._host.keep_parser(self._parser)
         self._host.attach(self._environment)
         gevent.spawn(self._pass_on)
 
@@ -168,6 +174,7 @@ def work(make_host: Any, host: str, port: str, profile: str, sha256: str = "") -
         from locust import events  # noqa: PLC0415
 
         events.init.add_listener(worker.attach)  # type: ignore[no-untyped-call]
+        events.init_command_line_parser.add_listener(worker.keep_parser)  # type: ignore[no-untyped-call]
         locust.main.main()  # type: ignore[no-untyped-call]
     except KeyboardInterrupt:
         sys.exit(4)

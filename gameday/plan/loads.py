@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gameday.plan.files import Files
+from gameday.plan.generators import check_generators
 from gameday.plan.loadoptions import refused_options
 from gameday.plan.model import Load, Stage
 from gameday.plan.schema_load import LoadIn
@@ -23,6 +24,7 @@ def compile_load(item: LoadIn, where: Where, at: Source, files: Files) -> Load:
         at.complain(where, f"exactly one of {_WAYS} is needed; here is {found}")
     _check_stages(item, where, at)
     _check_loop(item, where, at)
+    check_generators(item, where, at)
     for number, said in refused_options(item.options):
         at.complain((*where, "options", number), said)
     name = item.name or re.sub(r"[^\w-]+", "-", item.profile.rpartition("/")[2].removesuffix(".py"))

@@ -65,13 +65,13 @@ def loads(run: Run) -> list[Other]:
         name = get(load, "name", str, PLAN)
         total = run.history.loads.totals.get(name, Total())
         asked, slack = offered(run, load, total)
-        left_us = sum(r.data.get("state") == "short" and r.data.get("load") == name for r in reports)
+        shorts = sum(r.data.get("state") == "short" and r.data.get("load") == name for r in reports)
         numbers = {
             "asked": asked, "intended": total.intended, "started_on_time": total.started, "late": total.late,
             "dropped": total.dropped, "good": total.good, "bad": total.bad,
-            "generator_busy_max_ppm": total.busy_ppm, "generators_lost": left_us,
+            "generator_busy_max_ppm": total.busy_ppm, "times_short": shorts,
         }  # fmt: skip
-        short = left_us > 0
+        short = shorts > 0
         if asked is not None:
             short = (total.intended + slack) * PPM < asked * OFFERED_MIN_PPM
         found.append(Other(f"load {name}", _load(total, lost=lost, short=short), numbers))
