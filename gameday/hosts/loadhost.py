@@ -92,7 +92,8 @@ class LoadHost:
         gevent.spawn(self._stream)
 
     def _new_gate(self) -> Any:
-        from gameday.hosts.loadgate import Arrivals, Gate  # noqa: PLC0415 - gevent again
+        from gameday.hosts.loadarrivals import Arrivals  # noqa: PLC0415
+        from gameday.hosts.loadgate import Gate  # noqa: PLC0415 - gevent again
 
         seed = f"{self._config.get('seed', 0)}/{self._config['load']}/{self._config.get('generator') or 0}"
         poisson = self._config.get("arrivals") == "poisson"
