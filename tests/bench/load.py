@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import queue
+import resource
 import shutil
 import statistics
 import subprocess
@@ -113,6 +114,22 @@ def gameday(folder, profile, url, seconds, settle_s=1.0, drain_s=0.0, **load):
     return found
 
 
+def cpu_us(folder, profile, url, seconds, users):
+    """Return the CPU that plain Locust spends on a request, in µs, without what its start costs.
+
+    Other work on the machine takes time from a generator, and hardly changes this.
+    """
+    spent = []
+    for text in (profile.replace("constant(0)", "constant(1000)"), profile):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        row = plain(folder, text, url, seconds, users)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        spent.append((used_s, row["num_requests"]))
+    (idle_s, few), (busy_s, many) = spent
+    return (busy_s - idle_s) / (many - few) * 1e6
+
+
 def plain(folder, profile, url, seconds, users):
     """Return what plain Locust says of itself after `seconds`."""
     place = Path(tempfile.mkdtemp(dir=folder))
@@ -200,7 +217,7 @@ def rates(folder, seconds, users=50, rounds=3):
     with target(folder) as (url, _):
         for user in ("HttpUser", "FastHttpUser"):
             profile = CLOSED.format(user=user)
-            ours, theirs = [], []
+            ours, theirs, costs = [], [], []
             for _ in range(rounds):  # In turn, so that what else runs on the machine hits both.
                 row = plain(folder, profile, url, seconds, users)
                 theirs.append(row["num_requests"] / (row["last_request_timestamp"] - row["start_time"]))
@@ -208,12 +225,19 @@ def rates(folder, seconds, users=50, rounds=3):
                 busy = [b for b in taken if b.good]
                 span_s = (busy[-1].start_ns - busy[0].start_ns) / 1e9 + 0.1
                 ours.append(sum(b.good for b in busy) / span_s)
+                costs.append(sum(b.busy_ppm for b in busy[2:]) / sum(b.good for b in busy[2:]) / 10)
+            their_us = cpu_us(folder, profile, url, seconds, users)
+            our_us = statistics.median(costs)
             ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
             ratio = statistics.median(ratios)
             fine &= ratio >= 0.98
             lines.append(
                 f"{user:13} {users} users: gameday {statistics.median(ours):7.0f}/s, plain Locust "
                 f"{statistics.median(theirs):7.0f}/s: {ratio:.1%} (rounds {', '.join(f'{r:.1%}' for r in ratios)})"
+            )
+            lines.append(
+                f"{user:13} CPU a request: gameday {our_us:.0f} µs, plain Locust {their_us:.0f} µs: "
+                f"{their_us / our_us:.1%} of its capacity"
             )
         lines += references(url, seconds, users)
     return fine, lines

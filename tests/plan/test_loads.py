@@ -26,10 +26,12 @@ def test_stages_follow_one_another(project):
 
 
 def test_all_of_it_reaches_the_plan(project):
-    more = "arrivals: poisson, seed: 7, timeout: 2s, trace: true, processes: 3"
-    load = written(project, f"{RATE}, {more}, workers: {{expect: 2}}").load[0]
+    more = "arrivals: poisson, seed: 7, timeout: 2s, trace: true"
+    load = written(project, f"{RATE}, {more}, processes: 3").load[0]
     assert (load.arrivals, load.seed, load.timeout_ns, load.trace) == ("poisson", 7, 2 * NS, True)
-    assert (load.processes, load.workers, load.bind) == (3, 2, "127.0.0.1:5557")
+    assert load.processes == 3
+    load = written(project, f"{RATE}, workers: {{expect: 2}}").load[0]
+    assert (load.workers, load.bind) == (2, "127.0.0.1:5557")
     assert written(project, "shape: true").load[0].shape
 
 
