@@ -77,8 +77,10 @@ class Rig:
             return all(seen.count(number) >= count for number in generators)
 
         taken = buckets_of(event for _, event in self.take(enough))
-        span_s = (max(b.start_ns for b in taken) - min(b.start_ns for b in taken)) / 1e9 + 0.1
-        return sum(b.intended for b in taken) / span_s
+        begin_ns = min((b.start_ns for b in taken if b.intended), default=0)  # Commands take their time here.
+        inside = [b for b in taken if b.start_ns >= begin_ns]
+        span_s = (max(b.start_ns for b in inside) - begin_ns) / 1e9 + 0.1
+        return sum(b.intended for b in inside) / span_s
 
     def reported(self, state):
         """Take until the load reports this, and return when, in seconds of the run, and in which words."""

@@ -111,14 +111,14 @@ def test_a_process_that_dies_or_hangs_is_said_and_its_rate_goes_on(tmp_path, how
         rig.crew.arm(60)
         try:
             rig.crew.start(60_000, None)
-            assert 50 < rig.steady(20, (0, 1)) < 70
+            assert 42 < rig.steady(20, (0, 1)) < 80
             began_s = rig.now_s()
             os.kill(next(host.pid for _, host in rig.crew.hosts()), how)
             at_s, detail = rig.reported("short")
             assert at_s - began_s < 5.0
             assert detail.startswith("generator 1 of 2 was lost")
             rig.steady(5, (1,))
-            assert 50 < rig.steady(20, (1,)) < 70
+            assert 42 < rig.steady(20, (1,)) < 80  # Its own part alone is 30.
         finally:
             rig.crew.close()
 
