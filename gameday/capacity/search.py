@@ -1,24 +1,42 @@
 """The search for the limit: an immutable state that says which rate to try next, and what is known.
 
-    search = Search(goal.shared_by(10), first_per_1000s=required)
+    search = Search(goal.shared_by(TRIALS_MAX), first_per_1000s=required)
     while (trial := next_trial(search)) is not None:
-        … offer trial.rate_per_1000s, ask `judge(search.goal, slices, rate_per_1000s=…)` until it is `final`
-          (or the engine ends it), stop, wait until nothing is under way …
+        … offer trial.rate_per_1000s, ask `judge(search.goal, slices, rate_per_1000s=…)` until it is `final`,
+          stop the load, wait until nothing is under way (at most a stated time) …
         search = take(search, trial, judgement)
     bounds(search)      the interval, and how it was found
 
 The trials of a sign-off may be taken in first (`Trial(rate, "sign-off")`).
+
+Not bisection: a rate close to the limit is what no trial can decide. The spoilt shares seen so far say where
+the limit most likely is (their log-odds grow about linearly with the rate), and the next rates are set a
+little above it, to be refuted, and then as far below as the width allows, to be proven. So the last proof
+usually comes after an overload, which is the hysteresis check; where it does not, the proven rate is tried
+again. A refutation from before the first proof may have met a cold system, and is tried again too.
+
+A later trial wins over an earlier one that it contradicts: a rate that holds frees those below it of their
+refutation, one that fails takes the proof from those above it.
+
+Source: lower and upper bounds by trial classification, MLRsearch (RFC 9971); the target in place of its
+bisection is ours.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from gameday.capacity.goal import Goal
+from gameday.capacity.goal import PPM, Goal
 from gameday.capacity.judge import Judgement, Verdict
 
 TRIALS_MAX = 10
 WIDTH_PPM = 100_000
+ABOVE = 1.045  # How far over the estimate a refutation is looked for.
+NEAR = 1.07  # A refuted rate within this of the estimate needs no lower one.
+FAR_PPM = 10_000  # A rate below 1 % of the first is not looked at.
+ODDS_MAX = 4.0
+ODDS_PER_RATE = 20.0  # One trial alone: a rate 5 % higher about doubles and a half the odds near a limit.
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +86,193 @@ class Bounds:
     reasons: tuple[str, ...]
 
 
-def next_trial(search: Search) -> Trial | None:
-    """Return the next trial, or None when the interval is narrow enough or nothing more can be learnt."""
-    return Trial(search.first_per_1000s, "search") if not search.tried else None
-
-
 def take(search: Search, trial: Trial, judgement: Judgement) -> Search:
     """Return the search that knows this trial too."""
     return replace(search, tried=(*search.tried, Tried(trial, judgement)))
 
 
+def next_trial(search: Search) -> Trial | None:
+    """Return the next trial, or None when the interval is narrow enough or nothing more can be learnt."""
+    return _plan(search)[0]
+
+
 def bounds(search: Search) -> Bounds:
     """Return what the trials so far say about the limit."""
-    held = [t.trial.rate_per_1000s for t in search.tried if t.judgement.verdict == Verdict.HOLDS]
-    failed = [t.trial.rate_per_1000s for t in search.tried if t.judgement.verdict == Verdict.FAILS]
+    proven, refuted = _known(search)
+    width = _width_ppm(proven, refuted)
+    estimate = _estimate(search)
+    trial, why = _plan(search)
     return Bounds(
-        max(held, default=None),
-        min(failed, default=None),
-        None,
-        False,
-        "untested",
-        None,
-        len(search.tried),
-        (),
+        proven_per_1000s=proven,
+        refuted_per_1000s=refuted,
+        width_ppm=width,
+        narrow=width is not None and width <= search.width_ppm,
+        hysteresis=_hysteresis(search, proven),
+        estimate_per_1000s=None if estimate is None else round(estimate),
+        trials=len(search.tried),
+        reasons=(why,) if trial is None and why else (),
     )
+
+
+def _known(search: Search) -> tuple[int | None, int | None]:
+    """Return the highest proven and the lowest refuted rate."""
+    held: set[int] = set()
+    failed: set[int] = set()
+    for tried in search.tried:
+        rate = tried.trial.rate_per_1000s
+        if tried.judgement.verdict == Verdict.HOLDS:
+            failed = {r for r in failed if r > rate}
+            held.add(rate)
+        elif tried.judgement.verdict == Verdict.FAILS:
+            held = {r for r in held if r < rate}
+            failed.add(rate)
+    return max(held, default=None), min(failed, default=None)
+
+
+def _width_ppm(proven: int | None, refuted: int | None) -> int | None:
+    return (refuted - proven) * PPM // refuted if proven is not None and refuted is not None else None
+
+
+def _plan(search: Search) -> tuple[Trial | None, str]:
+    """Return the next trial, or None and why there is none (empty: all is known)."""
+    if not search.tried:
+        return Trial(_capped(search, search.first_per_1000s), "search"), ""
+    proven, refuted = _known(search)
+    width = _width_ppm(proven, refuted)
+    again = (
+        _confirmation(search, proven, refuted) if width is not None and width <= search.width_ppm else None
+    )
+    if width is not None and width <= search.width_ppm and again is None:
+        return None, ""
+    if len(search.tried) >= search.trials_max:
+        return None, f"all {search.trials_max} trials were used"
+    if again is not None:
+        return again, ""
+    doubted = [t for t in search.tried if t.judgement.generator]
+    if search.tried[-1].judgement.generator:
+        if len(doubted) > 1:
+            return None, doubted[-1].judgement.generator[0]
+        return Trial(search.tried[-1].trial.rate_per_1000s, "again"), ""
+    if search.ceiling_per_1000s and proven is not None and proven >= search.ceiling_per_1000s:
+        return None, "the highest rate that may be offered holds"
+    rate = _target(search, proven, refuted)
+    if rate is None:
+        return None, "what lies between could not be decided: the trials are too short for this system"
+    if rate * PPM < search.first_per_1000s * FAR_PPM:
+        return None, "not even 1 % of the first rate could be proven"
+    return Trial(rate, "search"), ""
+
+
+def _confirmation(search: Search, proven: int | None, refuted: int | None) -> Trial | None:
+    """Return the trial that confirms a bound which was found in the more favourable state of the system."""
+    verdicts = [(t.trial.rate_per_1000s, t.judgement.verdict) for t in search.tried]
+    tries = {rate: sum(1 for r, _ in verdicts if r == rate) for rate, _ in verdicts}
+    fails = [i for i, (_, v) in enumerate(verdicts) if v == Verdict.FAILS]
+    holds = [i for i, (_, v) in enumerate(verdicts) if v == Verdict.HOLDS]
+    last_fail = max(i for i in fails if verdicts[i][0] == refuted)
+    last_hold = max(i for i in holds if verdicts[i][0] == proven)
+    if refuted is not None and last_fail < min(holds) and tries[refuted] < 2:
+        return Trial(refuted, "again")
+    if proven is not None and last_hold < min(fails) and tries[proven] < 2:
+        return Trial(proven, "hysteresis")
+    return None
+
+
+def _hysteresis(search: Search, proven: int | None) -> str:
+    overloaded, held, answer = False, set[int](), "untested"
+    for tried in search.tried:
+        rate = tried.trial.rate_per_1000s
+        if tried.judgement.verdict == Verdict.FAILS:
+            if overloaded and any(r >= rate for r in held):
+                return "lost"
+            overloaded = True
+        elif tried.judgement.verdict == Verdict.HOLDS:
+            held.add(rate)
+            if overloaded and rate == proven:
+                answer = "held"
+    return answer
+
+
+def _target(search: Search, proven: int | None, refuted: int | None) -> int | None:
+    """Return the next rate: above the estimate while nothing near it is refuted, then below."""
+    estimate = _estimate(search)
+    assert estimate is not None
+    low, high = (proven or 0) * 1.005, (refuted or math.inf) * 0.995
+    above, below = estimate * ABOVE, estimate / ABOVE
+    narrow = (1 - search.width_ppm / PPM) * 1.004  # The whole width, and a little less.
+    if proven is not None and proven / narrow >= estimate * 1.03:
+        above = min(above, proven / narrow)
+    if refuted is not None and refuted * narrow <= estimate * 0.97:
+        below = refuted * narrow
+    upwards = refuted is None or refuted > estimate * NEAR
+    for up in (upwards, not upwards):
+        rate = _clear(search, above, up=True) if up else _clear(search, below, up=False)
+        rate = _capped(search, round(rate))
+        if low < rate < high:
+            return rate
+    return None
+
+
+def _clear(search: Search, rate: float, *, up: bool) -> float:
+    """Return the first rate that is not close to one that could not be decided."""
+    open_rates = [
+        t.trial.rate_per_1000s
+        for t in search.tried
+        if t.judgement.verdict == Verdict.UNDECIDED and not t.judgement.generator
+    ]
+    for near in sorted(open_rates, reverse=not up):
+        if abs(rate / near - 1) < 0.025:
+            rate = near * (1.03 if up else 0.97)
+    return rate
+
+
+def _capped(search: Search, rate: int) -> int:
+    return min(rate, search.ceiling_per_1000s) if search.ceiling_per_1000s else rate
+
+
+def _estimate(search: Search) -> float | None:
+    """Return where the spoilt share most likely meets what is allowed.
+
+    Between the nearest trials on either side by their log-odds; beyond them by a step that grows with the
+    distance. The throughput of an overloaded system is more than it can do within its limits.
+    """
+    odds = {
+        t.trial.rate_per_1000s: _log_odds(t.judgement)
+        for t in search.tried
+        if t.judgement.levels and not t.judgement.generator
+    }
+    if not odds:
+        return None if not search.tried else float(search.tried[-1].trial.rate_per_1000s)
+    proven, refuted = _known(search)
+    below = [r for r, z in odds.items() if z < 0 and r <= (refuted or r)]
+    above = [r for r, z in odds.items() if z >= 0 and r >= (proven or 0)]
+    if below and above and max(below) < min(above):
+        a, b = max(below), min(above)
+        return min(a + (b - a) * -odds[a] / (odds[b] - odds[a]), _overloaded(search))
+    nearest = max(below) if below and not above else min(above or odds)
+    step = min(max(-odds[nearest] / ODDS_PER_RATE * (2 if odds[nearest] < -2 else 1), -0.3), 0.4)
+    return min(nearest * (1 + step), _overloaded(search))
+
+
+def _overloaded(search: Search) -> float:
+    """Return the smallest throughput of a trial that could not keep up; infinity when all could."""
+    return min(
+        (
+            float(t.judgement.throughput_per_1000s)
+            for t in search.tried
+            if t.judgement.verdict == Verdict.FAILS
+            and t.judgement.throughput_per_1000s < 0.97 * t.trial.rate_per_1000s
+        ),
+        default=math.inf,
+    )
+
+
+def _log_odds(judgement: Judgement) -> float:
+    """Return how far the worst level is from its limit, in log-odds; 0 is on it."""
+    worst = -ODDS_MAX
+    for level in judgement.levels:
+        seen = min(max(level.share_ppm / PPM, 0.5 / max(level.requests, 1)), 1 - 1e-6)
+        allowed = min(max(level.allowed_ppm / PPM, 1e-6), 1 - 1e-6)
+        odds = math.log(seen / (1 - seen)) - math.log(allowed / (1 - allowed))
+        worst = max(worst, min(odds, ODDS_MAX))
+    return worst
