@@ -1,11 +1,11 @@
 """A queueing server with a known limit, in virtual time: what it did, second by second, as `Slice`s.
 
-    Server(c, mean_s)               M/M/c: Poisson arrivals, c servers, one queue, exponential service times
-        sigma=1.0                   log-normal service times of the same mean instead
-        stall_every_s, stall_s      all servers freeze now and then, at Poisson instants
-        warm_s                      cold start: service takes 1 + exp(-age / warm_s) times as long
-    limit_of(server, limit_us, share)   the rate at which exactly `share` of the requests are slower, in
-                                    closed form (M/M/c without stalls)
+Server(c, mean_s)               M/M/c: Poisson arrivals, c servers, one queue, exponential service times
+    sigma=1.0                   log-normal service times of the same mean instead
+    stall_every_s, stall_s      all servers freeze now and then, at Poisson instants
+    warm_s                      cold start: service takes 1 + exp(-age / warm_s) times as long
+limit_of(server, limit_us, share)   the rate at which exactly `share` of the requests are slower, in
+                                closed form (M/M/c without stalls)
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ class Server:
                     free = [max(f, stall_at_s) + self.stall_s for f in free]
                     heapq.heapify(free)
                     stall_at_s += self.stall_s + rng.expovariate(1 / self.stall_every_s)
-                service = slow * rng.lognormvariate(mu, self.sigma) if self.sigma else -log(1.0 - uniform()) * mean_s
+                service = (
+                    slow * rng.lognormvariate(mu, self.sigma)
+                    if self.sigma
+                    else -log(1.0 - uniform()) * mean_s
+                )
                 first = free[0]
                 end_s = (first if first > arrival_s else arrival_s) + service
                 replace(free, end_s)

@@ -5,10 +5,11 @@
 It may be asked after every slice; what it says only changes at the looks that `Goal` fixes, so asking
 often costs no confidence. `final` tells that more slices would change nothing: end the trial.
 
-The error of each side is spent on the looks as the square of the time that has passed, so that an early
-end needs strong evidence, and their sum is the error of the whole, whatever the looks have in common (alpha
-spending; Lan & DeMets 1983, Kim & DeMets 1987, with the union bound). `fails` may come from any level and any of the trials, so it is divided by their number;
-`holds` needs every level, which costs nothing (intersection-union test, Berger 1982).
+The error of each side is spent on the looks as the square of the time that has passed, so that an early end
+needs strong evidence, and their sum is the error of the whole, whatever the looks have in common (alpha
+spending; Lan & DeMets 1983, Kim & DeMets 1987, with the union bound). `fails` may come from any level and any
+of the trials, so it is divided by their number; `holds` needs every level, which costs nothing
+(intersection-union test, Berger 1982), and only the trials of a search share its error.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def judge(goal: Goal, slices: Sequence[Slice], *, rate_per_1000s: int = 0) -> Ju
     load = load_of(judged)
     alpha = alpha_at(goal, look)
     views = [_View.of(level, slices, cut) for level in goal.levels]
-    shares = tuple(v.interval(alpha, alpha / (len(views) * goal.trials)) for v in views)
+    shares = tuple(v.interval(alpha / goal.trials, alpha / (len(views) * goal.trials)) for v in views)
     generator = doubts(goal, judged, load, rate_per_1000s)
     verdict, reasons = _decide(goal, views, shares, judged, calm)
     if generator:

@@ -210,7 +210,19 @@ def _target(search: Search, proven: int | None, refuted: int | None) -> int | No
         rate = _capped(search, round(rate))
         if low < rate < high:
             return rate
-    return None
+    return _once_more(search, estimate, low, high)
+
+
+def _once_more(search: Search, estimate: float, low: float, high: float) -> int | None:
+    """Return the undecided rate between the bounds that is easiest to decide, for a fresh trial."""
+    tries: dict[int, int] = {}
+    for tried in search.tried:
+        rate = tried.trial.rate_per_1000s
+        tries[rate] = tries.get(rate, 0) + 1
+    found = [r for r, count in tries.items() if low < r < high and count < 3]
+    # After that, what is a little inside a bound: there the bound itself gives way a little.
+    found = found or [r for r in (round(low * 1.012), round(high * 0.988)) if low < r < high]
+    return max(found, key=lambda r: abs(r / estimate - 1), default=None)
 
 
 def _clear(search: Search, rate: float, *, up: bool) -> float:
