@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 Counts = tuple[tuple[int, int], ...]
 SECOND_NS = 1_000_000_000
@@ -181,4 +182,9 @@ def percentile_us(counts: Mapping[int, int] | Counts, ratio_ppm: int) -> int | N
 def mean_us(counts: Counts) -> float:
     """Return the mean of a histogram by its buckets' middles; 0 when it is empty."""
     total = sum(count for _, count in counts)
-    return sum(sum(edges_us(i)) / 2 * count for i, count in counts) / total if total else 0.0
+    return math.fsum(_middle_us(index) * count for index, count in counts) / total if total else 0.0
+
+
+@cache
+def _middle_us(index: int) -> float:
+    return sum(edges_us(index)) / 2

@@ -115,7 +115,8 @@ def fit_usl(points: Sequence[Point]) -> Usl | None:
         return None
     values = [_figures(whole), *(_figures(part) for part in parts if part is not None)]
     gamma, sigma, kappa = (_range([v.law[i] for v in values]) for i in range(3))
-    peaks = [v.peak for v in values if v.peak is not None]
+    # Coherency that may as well be 0 has no peak to tell of.
+    peaks = [v.peak for v in values if v.peak is not None and kappa.low > 0]
     errors = [abs(_throughput(whole, p) / (p.throughput_per_1000s / 1000) - 1) for p in used]
     return Usl(
         gamma_per_1000s=gamma,
@@ -171,7 +172,7 @@ def _least_squares(
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """gamma per 1000 s, sigma and kappa in ppm; the peak per 1000 s, and the concurrency (x 1000) it is at."""
+    """gamma per 1000 s, sigma, kappa in ppm; the peak per 1000 s, and the concurrency (x 1000) it is at."""
 
     law: tuple[float, float, float]
     peak: float | None
@@ -194,7 +195,7 @@ def _throughput(coefficients: tuple[float, float, float], point: Point) -> float
 
 
 def _range(values: Sequence[float]) -> Range:
-    """Return the first value with its jackknife interval (95 %), from the others, each with a point left out."""
+    """Return the first value with its jackknife interval, from the others: each with a point left out."""
     value, *rest = values
     count = len(rest)
     middle = math.fsum(rest) / count

@@ -267,10 +267,10 @@ def _estimate(search: Search) -> float | None:
 
 
 def _overloaded(search: Search) -> float:
-    """Return the smallest throughput of a trial that could not keep up; infinity when all could."""
+    """Return a little less than the smallest throughput of a trial that could not keep up; else infinity."""
     return min(
         (
-            float(t.judgement.throughput_per_1000s)
+            0.95 * t.judgement.throughput_per_1000s
             for t in search.tried
             if t.judgement.verdict == Verdict.FAILS
             and t.judgement.throughput_per_1000s < 0.97 * t.trial.rate_per_1000s

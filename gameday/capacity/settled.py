@@ -1,8 +1,9 @@
 """Which part of a trial is warm-up: a stated rule, the same for every trial.
 
-The first `warm_up_ns` are cut always. After that, as long as the first quarter of what is left is slower
-than its second half (latency means of twenty batches, Student's t at 1 %, and by more than 5 %), another
-tenth of the trial is cut, up to half of it. What still gets faster then has not settled, and no failure is
+The first `warm_up_ns` are cut always. After that, in steps of a twentieth of the trial up to half of it, as
+long as the first twentieth of what is left, or its first quarter, is slower than its second half is (mean
+latencies in twenty batches, on a logarithmic scale; by more than 5 %, and by more than Student's
+t at 1 % for the spread of the second half). What still gets faster then has not settled, and no failure is
 concluded from it. What gets slower is not warm-up: it is what the rate does to the system, and it counts.
 
 Source: Geweke 1992 (first part against last part), with fixed steps as MSER-5 has them (White 1997). MSER's
@@ -30,8 +31,8 @@ def settled(slices: Sequence[Slice], warm_up_ns: int) -> tuple[int, bool]:
     fixed = sum(1 for s in slices if s.start_ns - start_ns < warm_up_ns)
     means = [(sum(c for _, c in s.latency), mean_us(s.latency)) for s in slices]
     length = len(slices) - fixed
-    for tenth in range(6):
-        cut = fixed + length * tenth // 10
+    for step in range(BATCHES // 2 + 1):
+        cut = fixed + length * step // BATCHES
         if not _improving(means[cut:]):
             return cut, True
     return fixed + length // 2, False
@@ -46,12 +47,12 @@ def _improving(means: Sequence[tuple[int, float]]) -> bool:
             batches.append(math.log(max(math.fsum(n * m for n, m in part) / count, 1.0)))
     if len(batches) < BATCHES:
         return False  # Too short to tell, or silent: both are dealt with elsewhere.
-    early, late = batches[: BATCHES // 4], batches[BATCHES // 2 :]
-    slower = _mean(early) - _mean(late)
-    if slower <= SLOWER_MIN:
-        return False
-    spread = math.sqrt(_variance(early) / len(early) + _variance(late) / len(late))
-    return slower > spread * t_quantile(1 - ALPHA, len(early) - 1)
+    quarter, late = batches[: BATCHES // 4], batches[BATCHES // 2 :]
+    unit = math.sqrt(_variance(late)) * t_quantile(1 - ALPHA, len(late) - 1)
+    return any(
+        _mean(part) - _mean(late) > max(SLOWER_MIN, unit * math.sqrt(1 / len(part) + 1 / len(late)))
+        for part in (batches[:1], quarter)
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -22,7 +22,7 @@ from tests.queueing import Server, limit_of
 SHARE = 0.05
 # name, server, latency limit in us, true limit per second (None: closed form), shortest and longest trial in s
 SYSTEMS = (
-    ("M/M/4", {"c": 4, "mean_s": 0.04}, 250_000, None, 120, 900),
+    ("M/M/4", {"c": 4, "mean_s": 0.04}, 250_000, None, 120, 1200),
     ("M/M/8", {"c": 8, "mean_s": 0.05}, 300_000, None, 120, 900),
     ("log-normal service", {"c": 4, "mean_s": 0.04, "sigma": 1.0}, 250_000, 0.0, 120, 900),
     ("stalls of 0.5 s, every 20 s", {"c": 4, "mean_s": 0.04, "stall_every_s": 20.0, "stall_s": 0.5}, 400_000, 0.0, 300, 1800),
