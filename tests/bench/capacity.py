@@ -4,7 +4,7 @@
     python -m tests.bench.capacity real [N]   N searches (2) of a real server under real Locust load
 
 The true limit is the rate at which, in its steady state, exactly the allowed share of requests is slower than
-the level's limit: in closed form for M/M/c; by long simulation (a million requests a rate) elsewhere.
+the level's limit: in closed form for M/M/c; by long simulation elsewhere.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gameday.capacity.search import TRIALS_MAX, Search, bounds, next_trial, take
 from tests.queueing import Server, limit_of
 
 SHARE = 0.05
-# name, server, latency limit in us, true limit per second (None: closed form), shortest and longest trial in s
+# name, server, latency limit in us, true limit per second (None: closed form), shortest and longest trial in s,
+# searches. The limits that are numbers: 1.5 million requests at each of 12 rates; so done, M/M/4 gives 86.20.
 SYSTEMS = (
-    ("M/M/4", {"c": 4, "mean_s": 0.04}, 250_000, None, 120, 1200),
-    ("M/M/8", {"c": 8, "mean_s": 0.05}, 300_000, None, 120, 900),
-    ("log-normal service", {"c": 4, "mean_s": 0.04, "sigma": 1.0}, 250_000, 0.0, 120, 900),
-    ("stalls of 0.5 s, every 20 s", {"c": 4, "mean_s": 0.04, "stall_every_s": 20.0, "stall_s": 0.5}, 400_000, 0.0, 300, 1800),
-    ("cold start, x2, 60 s", {"c": 4, "mean_s": 0.04, "warm_s": 60.0}, 250_000, None, 120, 900),
-)  # fmt: skip
+    ("M/M/4", {"c": 4, "mean_s": 0.04}, 250_000, None, 120, 1200, 20),
+    ("log-normal service", {"c": 4, "mean_s": 0.04, "sigma": 1.0}, 250_000, 81.13, 120, 1200, 5),
+    ("stalls", {"c": 4, "mean_s": 0.04, "stall_every_s": 20.0, "stall_s": 0.5}, 400_000, 78.35, 300, 1800, 5),
+    ("cold start", {"c": 4, "mean_s": 0.04, "warm_s": 60.0}, 250_000, None, 120, 1200, 5),
+)
 
 
 def truth(kw, limit_us, known):
@@ -89,7 +89,7 @@ def searches(name, kw, limit_us, limit, least_s, most_s, count):
     return tally["contain"] == count
 
 
-def sign_offs(name, kw, limit_us, limit, count, percents=(85, 89, 95, 101, 105, 110)):
+def sign_offs(name, kw, limit_us, limit, count, percents=(89, 95, 101, 105)):
     goal = goal_of(limit_us, 300, 900)
     sound = True
     for percent in percents:
@@ -148,9 +148,9 @@ def main(args) -> int:
     if args[:1] == ["real"]:
         return 0 if real(int(args[1]) if len(args) > 1 else 2) else 1
     sound = True
-    for i, (name, kw, limit_us, known, least_s, most_s) in enumerate(SYSTEMS):
+    for i, (name, kw, limit_us, known, least_s, most_s, count) in enumerate(SYSTEMS):
         limit = truth(kw, limit_us, known)
-        sound &= searches(name, kw, limit_us, limit, least_s, most_s, 20)
+        sound &= searches(name, kw, limit_us, limit, least_s, most_s, count)
         if i == 0:
             sound &= sign_offs(name, kw, limit_us, limit, 100)
     return 0 if sound else 1
