@@ -198,6 +198,26 @@ MUTANTS = [
         "return window.good * PPM <",
         "return False and window.good * PPM <",
     ),
+    (
+        "whatever waits is answered",
+        "meters.py",
+        "return answered * PPM <",
+        "return False and answered * PPM <",
+    ),
+    ("half of the window is no time", "meters.py", "else condition.within_ns // 2", "else 0"),
+    ("a dead generator's requests wait for ever", "unanswered.py", "and picture[2] >= gone_ns", "and True"),
+    (
+        "an age counts before it is certain",
+        "unanswered.py",
+        "upper_us(index - 1) * 1000",
+        "upper_us(index) * 1000",
+    ),
+    (
+        "a level does not see what waits",
+        "windows.py",
+        "if share is None and not self.overdue():",
+        "if share is None:",
+    ),
     ("late arrivals were on time", "meters.py", "max(bucket.intended - bucket.started, 0)", "0"),
     (
         "failed requests are not counted",

@@ -23,10 +23,27 @@ from gameday.checkers.document import as_document
 from gameday.checkers.findings import Interval
 from gameday.history.codec import Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.events import (
-    Armed, ClockRead, Effect, Halted, LedgerAsked, LedgerRead, LoadBucket, Outcome, Phase, PhaseChanged,
-    Reading, RunEnded, RunnerLost, RunStarted, Sample, SegmentSealed, StepEnded, StepStarted, UndoEnded,
+    Armed,
+    ClockRead,
+    Effect,
+    Halted,
+    LedgerAsked,
+    LedgerRead,
+    Outcome,
+    Phase,
+    PhaseChanged,
+    Reading,
+    RunEnded,
+    RunnerLost,
+    RunStarted,
+    Sample,
+    SegmentSealed,
+    StepEnded,
+    StepStarted,
+    UndoEnded,
     UndoStarted,
-)  # fmt: skip
+)
+from gameday.history.loadevents import LoadBucket  # fmt: skip
 from gameday.history.histogram import index_of
 from gameday.history.read import read_trace
 from gameday.history.record import Record, Trace

@@ -11,7 +11,6 @@ from gameday.history.events import (
     Effect,
     Halted,
     LedgerRead,
-    LoadReported,
     Outcome,
     Phase,
     PhaseChanged,
@@ -23,6 +22,7 @@ from gameday.history.events import (
     UndoEnded,
     UndoStarted,
 )
+from gameday.history.loadevents import LoadReported
 from gameday.history.record import Record, Trace
 from gameday.plan.model import Objective, Plan, Step, StepKind
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from gameday.checkers.view import View
-from gameday.history.events import LoadBucket, Phase, Reading, Sample
+from gameday.history.events import Phase, Reading, Sample
 from gameday.history.histogram import PERCENTILE_PPM, upper_us
+from gameday.history.loadevents import LoadBucket
 from gameday.plan.model import PPM, Objective, Slo
 
 SLICE_NS = 100_000_000  # A load bucket's length.

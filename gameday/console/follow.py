@@ -20,13 +20,13 @@ from gameday.history.codec import decode_record
 from gameday.history.events import (
     Effect,
     Event,
-    LoadBucket,
     RunEnded,
     RunnerLost,
     RunStarted,
     Sample,
     StepEnded,
 )
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Record
 from gameday.history.store import HISTORY, SEGMENTS
 from gameday.plan.model import Plan

@@ -22,9 +22,6 @@ from gameday.history.events import (
     KillAsked,
     LedgerAsked,
     LedgerRead,
-    LoadAsked,
-    LoadBucket,
-    LoadReported,
     Phase,
     PhaseChanged,
     PurgeAsked,
@@ -38,6 +35,7 @@ from gameday.history.events import (
     UndoStarted,
     Warned,
 )
+from gameday.history.loadevents import LoadAsked, LoadBucket, LoadReported
 from gameday.history.people import ApprovalGiven, ApprovalsNeeded, GateEnded, GateWaiting, ManualReported
 from gameday.plan.model import Step, StepKind
 

@@ -26,7 +26,6 @@ from gameday.history.events import (
     KillAsked,
     LedgerAsked,
     LedgerRead,
-    LoadAsked,
     Phase,
     PhaseChanged,
     PurgeAsked,
@@ -34,6 +33,7 @@ from gameday.history.events import (
     StepStarted,
     UndoEnded,
 )
+from gameday.history.loadevents import LoadAsked
 from gameday.plan.model import NS, Step, StepKind
 
 Decision = Command | StepEnded | UndoEnded | LedgerRead

@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from gameday.engine.unanswered import NONE_WAITING, Unanswered
 from gameday.engine.windows import Gauge, Slot, slot_ns_of
-from gameday.history.events import LoadBucket, Reading, Sample
+from gameday.history.events import Reading, Sample
 from gameday.history.histogram import PERCENTILE_PPM, merge, percentile_us, upper_us
+from gameday.history.loadevents import Latency, LoadBucket
 from gameday.plan.model import PPM, LimitKind, Plan, Slo, StopCondition
 
 LOAD = ""  # The subject of a meter that is fed by load buckets.
@@ -89,6 +91,7 @@ class Meter:
     subject: str
     slo: Slo | None = None
     windows: tuple[Window, ...] = ()
+    unanswered: Unanswered = NONE_WAITING
     row: int = 0
     ends_ns: tuple[int, ...] = ()
     since_ns: int = 0
@@ -115,10 +118,10 @@ def _meter(condition: StopCondition, slo: Slo | None) -> Meter:
             windows = (Window(condition.long_ns), Window(condition.short_ns))
         case LimitKind.BUDGET:
             windows = (Window(0),)
-        case LimitKind.SHARE | LimitKind.LATENCY | LimitKind.ERRORS | LimitKind.ACHIEVED | LimitKind.FAILED:
-            windows = (Window(condition.within_ns),)
-        case _:
+        case LimitKind.ROW | LimitKind.COUNT | LimitKind.SLO:
             pass
+        case _:
+            windows = (Window(condition.within_ns),)
     return Meter(condition, kind, probe or LOAD, slo, windows)
 
 
@@ -190,8 +193,30 @@ def _loaded(meter: Meter, bucket: LoadBucket, now_ns: int, gauges: tuple[Gauge, 
     latency = bucket.latency if meter.kind is LimitKind.LATENCY else ()
     windows = tuple(w.add(now_ns, good, bad, latency) for w in meter.windows)
     meter = replace(meter, windows=windows)
+    if meter.kind in (LimitKind.LATENCY, LimitKind.ANSWERED):
+        meter = replace(meter, unanswered=meter.unanswered.after(bucket))
+        is_fresh = is_fresh or bool(_waiting(meter))
+    elif meter.kind is LimitKind.SLO:
+        is_fresh = is_fresh or any(gauge.overdue() for gauge in gauges if gauge.slo == meter.slo)
     # A bucket in which nothing happened is no reading: a stalled target must not look read.
     return _judged(meter, bucket.start_ns, now_ns, now_ns, gauges) if is_fresh else meter
+
+
+def _waiting(meter: Meter) -> Latency:
+    """Return the requests without an answer that count by their age alone.
+
+    For a latency: those that are slower than the limit already. For the answered share: those older
+    than half of its window, whatever they will turn into.
+    """
+    condition = meter.condition
+    return meter.unanswered.older(
+        (condition.above_ns or 0) + 1 if condition.above_ns is not None else condition.within_ns // 2
+    )
+
+
+def overdue(meter: Meter) -> int:
+    """Return how many requests count as unanswered."""
+    return sum(count for _, count in _waiting(meter))
 
 
 def _events(meter: Meter, bucket: LoadBucket) -> tuple[int, int, bool]:
@@ -240,6 +265,10 @@ def _is_crossed(meter: Meter, now_ns: int, gauges: tuple[Gauge, ...]) -> bool | 
         case LimitKind.ACHIEVED:
             window = meter.windows[0]
             return window.good * PPM < (condition.below_ppm or 0) * window.valid if window.valid else None
+        case LimitKind.ANSWERED:
+            answered, waiting = meter.windows[0].valid, overdue(meter)
+            due = answered + waiting
+            return answered * PPM < (condition.below_ppm or 0) * due if due else None
         case LimitKind.FAILED:
             return meter.windows[0].bad > (condition.failed_above or 0)
         case LimitKind.LATENCY:
@@ -270,8 +299,12 @@ def _is_slow(meter: Meter) -> bool | None:
 
 
 def percentile_ns(meter: Meter) -> int | None:
-    """Return the percentile of a latency limit over its window; None without a successful request."""
-    found = percentile_us(meter.windows[0].latency, PERCENTILE_PPM[meter.condition.load or "p99"])
+    """Return the percentile of a latency limit over its window; None without a successful request.
+
+    A request that has waited longer than the limit is as slow as it is old, answered or not.
+    """
+    counts = merge((meter.windows[0].latency.items(), _waiting(meter)))
+    found = percentile_us(counts, PERCENTILE_PPM[meter.condition.load or "p99"])
     return None if found is None else int(found * 1000)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gameday.engine.meters import Meter, burn_milli, percentile_ns, spent_ppm
+from gameday.engine.meters import Meter, burn_milli, overdue, percentile_ns, spent_ppm
 from gameday.plan.model import PPM, LimitKind
 
 
@@ -19,9 +19,12 @@ def figure_words(meter: Meter, now_ns: int) -> str:
             return f"{window.bad} of {window.valid}"
         case LimitKind.ACHIEVED if window is not None and window.valid:
             return f"{window.good * 100 / window.valid:.1f} %"
+        case LimitKind.ANSWERED if window is not None:
+            waiting = overdue(meter)
+            return f"{window.valid} answered, {waiting} waiting" if window.valid + waiting else ""
         case LimitKind.FAILED if window is not None:
             return f"{window.bad} failed"
-        case LimitKind.LATENCY if window is not None and window.valid:
+        case LimitKind.LATENCY if meter.read_sent_ns is not None:
             latency_ns = percentile_ns(meter)
             return "no request succeeded" if latency_ns is None else f"{latency_ns / 1e6:.0f} ms"
         case LimitKind.BURN:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gameday.engine.unanswered import NONE_WAITING, Unanswered
 from gameday.errors import NotMeasured
-from gameday.history.events import LoadBucket, Reading, Sample
+from gameday.history.events import Reading, Sample
 from gameday.history.histogram import PERCENTILE_PPM, merge, percentile_us
+from gameday.history.loadevents import Latency, LoadBucket
 from gameday.plan.model import PPM, Plan, Slo
 
 _SLOT_MIN_NS = 100_000_000
@@ -35,6 +37,7 @@ class Gauge:
     slo: Slo
     slot_ns: int
     slots: tuple[Slot, ...] = ()
+    unanswered: Unanswered = NONE_WAITING
 
     def good(self) -> int:
         """Return how many events of the window were good."""
@@ -50,32 +53,37 @@ class Gauge:
         return self.good() * PPM // valid if valid else None
 
     def latency_ns(self) -> int | None:
-        """Return the SLO's percentile over the window; None without a successful request."""
+        """Return the SLO's percentile over the window; None without a successful request.
+
+        A request that has waited longer than the SLO allows is as slow as it is old, answered or not.
+        """
         stat = PERCENTILE_PPM.get(self.slo.load_stat or "")
         if stat is None:
             return None
-        found = percentile_us(merge(slot.latency for slot in self.slots), stat)
+        found = percentile_us(merge((*(slot.latency for slot in self.slots), self.overdue())), stat)
         return None if found is None else int(found * 1000)
 
     def is_met(self) -> bool | None:
         """Tell whether the SLO holds over the window now; None when nothing was measured."""
         share = self.good_ppm()
-        if share is None:
+        if share is None and not self.overdue():
             return None
         if self.slo.below_ns is not None:
             latency_ns = self.latency_ns()
             if latency_ns is None or latency_ns >= self.slo.below_ns:
                 return False
-        return share >= self.slo.objective_ppm
+        return share is None or share >= self.slo.objective_ppm
+
+    def overdue(self) -> Latency:
+        """Return the unanswered requests that miss the SLO by their age alone: (bucket, count)."""
+        return () if self.slo.below_ns is None else self.unanswered.older(self.slo.below_ns)
 
     def bad_ppm(self) -> int | None:
         """Return the bad share of the window. A latency SLO that is missed counts as all bad."""
-        share = self.good_ppm()
-        if share is None:
-            return None
         if self.slo.below_ns is not None and self.is_met() is False:
             return PPM
-        return PPM - share
+        share = self.good_ppm()
+        return None if share is None else PPM - share
 
 
 def burn_rate(*, good: int, valid: int, objective_ppm: int) -> float:
@@ -121,7 +129,7 @@ def add_sample(gauges: tuple[Gauge, ...], sample: Sample, now_ns: int) -> tuple[
 def add_bucket(gauges: tuple[Gauge, ...], bucket: LoadBucket, now_ns: int) -> tuple[Gauge, ...]:
     """Return the gauges after one more load bucket. Dropped arrivals are bad events."""
     return tuple(
-        _count(gauge, now_ns, bucket.good, bucket.bad + bucket.dropped, bucket.latency)
+        _count(_pictured(gauge, bucket), now_ns, bucket.good, bucket.bad + bucket.dropped, bucket.latency)
         if gauge.slo.load_stat is not None
         else gauge
         for gauge in gauges
@@ -130,7 +138,14 @@ def add_bucket(gauges: tuple[Gauge, ...], bucket: LoadBucket, now_ns: int) -> tu
 
 def emptied(gauges: tuple[Gauge, ...]) -> tuple[Gauge, ...]:
     """Return the gauges with nothing in them."""
-    return tuple(replace(gauge, slots=()) for gauge in gauges)
+    return tuple(replace(gauge, slots=(), unanswered=NONE_WAITING) for gauge in gauges)
+
+
+def _pictured(gauge: Gauge, bucket: LoadBucket) -> Gauge:
+    if gauge.slo.below_ns is None:
+        return gauge
+    unanswered = gauge.unanswered.after(bucket)
+    return gauge if unanswered is gauge.unanswered else replace(gauge, unanswered=unanswered)
 
 
 def _count(gauge: Gauge, now_ns: int, good: int, bad: int, latency: tuple[tuple[int, int], ...]) -> Gauge:

@@ -25,8 +25,6 @@ from gameday.history.events import (
     HostLostReported,
     KillAsked,
     LedgerRead,
-    LoadAsked,
-    LoadReported,
     Noted,
     Phase,
     PhaseChanged,
@@ -42,6 +40,7 @@ from gameday.history.events import (
     UndoStarted,
     Warned,
 )
+from gameday.history.loadevents import LoadAsked, LoadReported
 from gameday.plan.model import LoadChange, Plan, StepKind
 
 _PHASES = {

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from gameday.history.events import LoadBucket, Phase, PhaseChanged, Reading, Sample
+from gameday.history.events import Phase, PhaseChanged, Reading, Sample
 from gameday.history.histogram import percentile_us
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Trace
 from gameday.plan.model import NS
 

@@ -17,7 +17,8 @@ from dataclasses import astuple, dataclass
 
 from gameday.canonical import canonical, from_json, to_json
 from gameday.errors import RecordError
-from gameday.history.events import Command, LedgerEntry, LoadBucket, Report, Sample
+from gameday.history.events import Command, LedgerEntry, Report, Sample
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Record
 
 STREAMS: dict[str, type[Sample | LoadBucket | LedgerEntry]] = {

@@ -19,8 +19,9 @@ from typing import BinaryIO
 
 from gameday.errors import HistoryError, RecordError
 from gameday.history.codec import STREAMS, Roots, decode_record, genesis, line_digest
-from gameday.history.events import LedgerEntry, LoadBucket, RunStarted, Sample, SegmentSealed
+from gameday.history.events import LedgerEntry, RunStarted, Sample, SegmentSealed
 from gameday.history.fastread import CHUNK_BYTES, read_items
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Record, Trace
 from gameday.history.store import HISTORY, SEGMENTS
 

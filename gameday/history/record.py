@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gameday.history.events import Command, LedgerEntry, LoadBucket, Report, Sample
+from gameday.history.events import Command, LedgerEntry, Report, Sample
+from gameday.history.loadevents import LoadBucket
 
 E = TypeVar("E")
 

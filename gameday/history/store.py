@@ -19,7 +19,8 @@ from pathlib import Path
 from gameday.errors import HistoryError
 from gameday.history.codec import STREAMS, Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.disk import Disk
-from gameday.history.events import Command, LoadBucket, Report, Sample, SegmentSealed
+from gameday.history.events import Command, Report, Sample, SegmentSealed
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Record
 from gameday.history.redact import NOTHING, Redactor
 

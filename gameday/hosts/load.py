@@ -19,7 +19,7 @@ from typing import Any
 
 from gameday.canonical import from_json
 from gameday.errors import RecordError, Refused
-from gameday.history.events import LoadBucket, LoadReported
+from gameday.history.loadevents import LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import MARKER, kill_all, marker_of, new_family, send

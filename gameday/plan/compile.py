@@ -38,7 +38,6 @@ from gameday.plan.schema import (
     FailoverIn,
     FaultIn,
     HoldIn,
-    LoadIn,
     LoadStepIn,
     ParallelIn,
     PlanIn,
@@ -47,6 +46,7 @@ from gameday.plan.schema import (
     RunbookIn,
     UndoIn,
 )
+from gameday.plan.schema_load import LoadIn
 from gameday.plan.schema_people import ApprovalIn, ManualIn
 from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where

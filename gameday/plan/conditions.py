@@ -178,14 +178,15 @@ class Conditions:
 
     def _load(self, item: StopConditionIn, where: Where, bare: StopCondition) -> StopCondition:
         bare = replace(bare, load=item.load, within_ns=item.within or WITHIN_NS)
-        wanted, other = ("below", "above") if item.load == "achieved" else ("above", "below")
+        wanted, other = ("below", "above") if item.load in ("achieved", "answered") else ("above", "below")
         value, place = getattr(item, wanted), (*where, wanted)
         if value is None or getattr(item, other) is not None:
-            example = {"achieved": "below: 90%", "errors": "above: 5%"}.get(str(item.load), "above: 500ms")
+            examples = {"achieved": "below: 90%", "answered": "below: 50%", "errors": "above: 5%"}
+            example = examples.get(str(item.load), "above: 500ms")
             self.source.complain((*where, "load"), f"`load: {item.load}` needs `{example}`, and nothing else")
             return replace(bare, bad_above_ppm=0)
         try:
-            if item.load == "achieved":
+            if item.load in ("achieved", "answered"):
                 return replace(bare, below_ppm=ratio_ppm(value))
             if item.load == "errors":
                 return replace(bare, bad_above_ppm=ratio_ppm(value))

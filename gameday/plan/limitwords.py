@@ -29,7 +29,7 @@ def time_words(duration_ns: int) -> str:
     return text
 
 
-def _limit(stop: StopCondition) -> str:  # noqa: C901 - one case a kind
+def _limit(stop: StopCondition) -> str:  # noqa: C901, PLR0912 - one case a kind
     subject, within = subject_words(stop), time_words(stop.within_ns)
     match stop.kind:
         case LimitKind.ROW:
@@ -53,6 +53,8 @@ def _limit(stop: StopCondition) -> str:  # noqa: C901 - one case a kind
             return f"load: more than {_percent(stop.bad_above_ppm)} failed within {within}"
         case LimitKind.ACHIEVED:
             return f"load: less than {_percent(stop.below_ppm)} of it on time within {within}"
+        case LimitKind.ANSWERED:
+            return f"load: less than {_percent(stop.below_ppm)} of it answered within {within}"
         case LimitKind.FAILED:
             lately = f" within {within}" if stop.within_ns else ""
             return f"load: more than {stop.failed_above} failed requests{lately}"

@@ -183,6 +183,7 @@ class LimitKind(StrEnum):
     LATENCY = "latency"
     ERRORS = "errors"
     ACHIEVED = "achieved"
+    ANSWERED = "answered"
     FAILED = "failed"
     SILENCE = "silence"
     DURATION = "duration"
@@ -199,8 +200,8 @@ class StopCondition:
     * `slo` with `bad_above_ppm`: a larger bad share of its window; with `burn_above_milli`: its budget
       burns faster (in thousandths) over both `long_ns` and `short_ns`; with `budget_above_ppm`: the
       drill has spent a larger share of the error budget of `budget_ns`.
-    * `load` with `above_ns` (p50 … p999), `bad_above_ppm` (errors) or `below_ppm` (achieved), each over
-      `within_ns`; `failed_above`: more failed requests since the drill began, or within `within_ns`.
+    * `load` with `above_ns` (p50 … p999), `bad_above_ppm` (errors) or `below_ppm` (achieved, answered),
+      each over `within_ns`; `failed_above`: more failed requests since the drill began or in `within_ns`.
     * `silence_ns`: no readable sample of `probe` (or of some probe) for that long.
     * `duration_ns`: the drill has been running longer.
 
@@ -225,7 +226,7 @@ class StopCondition:
     short_ns: int = 0
     budget_above_ppm: int | None = None
     budget_ns: int = 0
-    load: str | None = None  # p50 | p90 | p95 | p99 | p999 | errors | achieved
+    load: str | None = None  # p50 | p90 | p95 | p99 | p999 | errors | achieved | answered
     above_ns: int | None = None
     below_ppm: int | None = None
     failed_above: int | None = None
@@ -241,7 +242,7 @@ class StopCondition:
             (self.burn_above_milli, LimitKind.BURN),
             (self.budget_above_ppm, LimitKind.BUDGET),
             (self.slo, LimitKind.SLO),
-            (self.below_ppm, LimitKind.ACHIEVED),
+            (self.below_ppm, LimitKind.ANSWERED if self.load == "answered" else LimitKind.ACHIEVED),
             (self.above_ns, LimitKind.LATENCY),
             (self.load, LimitKind.ERRORS),
             (self.in_a_row, LimitKind.ROW),

@@ -13,7 +13,6 @@ from gameday.history.events import (
     Effect,
     KillAsked,
     LedgerAsked,
-    LoadAsked,
     PurgeAsked,
     StepEnded,
     StepStarted,
@@ -21,6 +20,7 @@ from gameday.history.events import (
     UndoEnded,
     UndoStarted,
 )
+from gameday.history.loadevents import LoadAsked
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.ledgers import Ledgers

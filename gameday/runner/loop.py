@@ -23,8 +23,6 @@ from gameday.history.events import (
     Halted,
     KillAsked,
     LedgerRead,
-    LoadAsked,
-    LoadBucket,
     Phase,
     PhaseChanged,
     Report,
@@ -34,6 +32,7 @@ from gameday.history.events import (
     UndoEnded,
     UndoStarted,
 )
+from gameday.history.loadevents import LoadAsked, LoadBucket
 from gameday.history.people import GateEnded, GateWaiting
 from gameday.history.store import HistoryWriter
 from gameday.hosts.clock import RunClock, utc_text

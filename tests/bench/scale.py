@@ -20,7 +20,6 @@ from pathlib import Path
 
 from gameday.history.codec import Roots, encode_item, encode_record, genesis, line_digest
 from gameday.history.events import (
-    LoadBucket,
     Outcome,
     Reading,
     RunEnded,
@@ -28,6 +27,7 @@ from gameday.history.events import (
     Sample,
     SegmentSealed,
 )
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Record
 from gameday.history.store import HistoryWriter
 from gameday.plan.model import NS

@@ -16,7 +16,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gameday.history.events import LedgerEntry, LedgerMark, LoadBucket, Reading, Sample
+from gameday.history.events import LedgerEntry, LedgerMark, Reading, Sample
+from gameday.history.loadevents import LoadBucket
 from gameday.plan.model import NS, Probe, ProbeKind
 from gameday.verify import chain
 from gameday.verify.folder import Folder

@@ -7,7 +7,8 @@ import pytest
 from gameday.checkers.debts import debts_of
 from gameday.engine.apply import apply
 from gameday.engine.state import begin
-from gameday.history.events import Effect, LoadBucket, Sample, StepEnded, StepStarted, UndoEnded
+from gameday.history.events import Effect, Sample, StepEnded, StepStarted, UndoEnded
+from gameday.history.loadevents import LoadBucket
 from gameday.history.record import Record, Trace
 from tests.engine.world import MS, World, failover_plan, fault, plan
 

@@ -13,7 +13,6 @@ from gameday.checkers.view import view_of
 from gameday.history.events import (
     Effect,
     Halted,
-    LoadReported,
     Noted,
     Outcome,
     PhaseChanged,
@@ -25,6 +24,7 @@ from gameday.history.events import (
     StepStarted,
     UndoStarted,
 )
+from gameday.history.loadevents import LoadReported
 from gameday.plan.model import NS, Probe, ProbeKind, SteadyState, Step, StepKind
 from tests.checkers.made import events, find, findings_of, number, samples, trace_of, without
 from tests.evidence.synthetic import BACK_NS, FAULT_NS, MS, Story, act, completed, halted, make_plan, opening

@@ -14,7 +14,6 @@ from gameday.checkers.findings import Verdict, merge
 from gameday.history.events import (
     Effect,
     Halted,
-    LoadReported,
     Phase,
     PhaseChanged,
     RunEnded,
@@ -22,6 +21,7 @@ from gameday.history.events import (
     StepEnded,
     UndoEnded,
 )
+from gameday.history.loadevents import LoadReported
 from gameday.plan.model import NS
 from tests.checkers.made import find, findings_of, number, trace_of, without
 from tests.evidence.synthetic import completed, halted

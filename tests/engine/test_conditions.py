@@ -17,8 +17,6 @@ from gameday.history.events import (
     HaltAsked,
     Halted,
     KillAsked,
-    LoadAsked,
-    LoadBucket,
     Phase,
     PhaseChanged,
     Reading,
@@ -28,6 +26,7 @@ from gameday.history.events import (
     UndoStarted,
     Warned,
 )
+from gameday.history.loadevents import LoadAsked, LoadBucket
 from gameday.history.histogram import index_of
 from gameday.plan.limitwords import limit_words
 from gameday.plan.model import (
@@ -373,6 +372,7 @@ ALL = [
 ] + [
     condition(slo="a", bad_above_ppm=1),
     condition(slo="b", budget_above_ppm=1, budget_ns=NS),
+    condition(load="answered", below_ppm=500_000, within_ns=NS),
     condition(silence_ns=NS),
     condition(duration_ns=NS),
 ]  # fmt: skip

@@ -16,7 +16,6 @@ from gameday.history.events import (
     Effect,
     Halted,
     KillAsked,
-    LoadBucket,
     Phase,
     PhaseChanged,
     Reading,
@@ -27,6 +26,7 @@ from gameday.history.events import (
     UndoEnded,
     UndoStarted,
 )
+from gameday.history.loadevents import LoadBucket
 from gameday.history.histogram import index_of
 from gameday.plan.model import NS, Slo, StopCondition
 from tests.engine.world import MS, World, failover_plan, fault, hold, plan, undo_step

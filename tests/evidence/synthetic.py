@@ -23,9 +23,6 @@ from gameday.history.events import (
     LedgerEntry,
     LedgerMark,
     LedgerRead,
-    LoadAsked,
-    LoadBucket,
-    LoadReported,
     Noted,
     Outcome,
     Phase,
@@ -43,6 +40,7 @@ from gameday.history.events import (
     UndoStarted,
     Warned,
 )
+from gameday.history.loadevents import LoadAsked, LoadBucket, LoadReported
 from gameday.history.histogram import index_of
 from gameday.history.store import HistoryWriter
 from gameday.plan.model import (

@@ -11,7 +11,8 @@ import pytest
 from gameday.canonical import canonical, from_json, to_json
 from gameday.errors import RecordError
 from gameday.history.codec import encode_item
-from gameday.history.events import LedgerEntry, LoadBucket, Reading, Sample
+from gameday.history.events import LedgerEntry, Reading, Sample
+from gameday.history.loadevents import LoadBucket
 from gameday.history.fastread import CHUNK_BYTES, read_items
 from tests.simulated import simulate
 

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from gameday.errors import Refused
-from gameday.history.events import LoadBucket, LoadReported
+from gameday.history.loadevents import LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.load import LoadHost
