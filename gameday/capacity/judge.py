@@ -140,16 +140,23 @@ def judge(goal: Goal, slices: Sequence[Slice], *, rate_per_1000s: int = 0) -> Ju
     )  # fmt: skip
 
 
-def _up_to_the_look(goal: Goal, slices: Sequence[Slice]) -> tuple[Sequence[Slice], int]:
-    """Return the slices up to the last look that has passed, and its number; -1 before the first."""
+def look_at(goal: Goal, slices: Sequence[Slice]) -> int:
+    """Return the number of the last look that has passed, -1 before the first. Cheap.
+
+    Where it is the `look` of the judgement one has, `judge` would say the same again.
+    """
     if not slices:
+        return -1
+    elapsed_ns = slices[-1].end_ns - slices[0].start_ns - goal.warm_up_ns
+    return sum(1 for ns in looks_ns(goal) if elapsed_ns >= ns) - 1
+
+
+def _up_to_the_look(goal: Goal, slices: Sequence[Slice]) -> tuple[Sequence[Slice], int]:
+    look = look_at(goal, slices)
+    if look < 0:
         return (), -1
-    start_ns = slices[0].start_ns + goal.warm_up_ns
-    looks = looks_ns(goal)
-    passed = sum(1 for ns in looks if slices[-1].end_ns - start_ns >= ns) - 1
-    if passed < 0:
-        return (), -1
-    return [s for s in slices if s.end_ns - start_ns <= looks[passed]], passed
+    end_ns = slices[0].start_ns + goal.warm_up_ns + looks_ns(goal)[look]
+    return [s for s in slices if s.end_ns <= end_ns], look
 
 
 def _at_its_end(goal: Goal, look: int, calm: bool, judged: Sequence[Slice]) -> bool:

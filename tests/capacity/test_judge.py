@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gameday.capacity.goal import SECOND_NS, Goal, Level, Slice, index_of
-from gameday.capacity.judge import Verdict, alpha_at, judge, looks_ns
+from gameday.capacity.judge import Verdict, alpha_at, judge, look_at, looks_ns
 from gameday.capacity.settled import settled
 from gameday.capacity.shares import estimate, windows_of
 from tests.queueing import Server, limit_of, slower_share
@@ -58,7 +58,8 @@ def test_it_says_too_short_until_the_first_look_and_nothing_new_between_looks():
     early = judge(GOAL, slices[:69], rate_per_1000s=round(LIMIT * 970))
     assert (early.verdict, early.reasons, early.final) == (Verdict.UNDECIDED, ("too short to be judged",), False)
     at = judge(GOAL, slices[:70], rate_per_1000s=round(LIMIT * 970))
-    assert at.look == 0
+    assert at.look == 0 == look_at(GOAL, slices[:70])
+    assert look_at(GOAL, slices[:69]) == -1 == look_at(GOAL, ())
     assert all(judge(GOAL, slices[:n], rate_per_1000s=round(LIMIT * 970)) == at for n in (71, 90, 99))
     assert judge(GOAL, slices[:100], rate_per_1000s=round(LIMIT * 970)).look == 1
 
