@@ -15,6 +15,8 @@ little above it, to be refuted, and then as far below as the width allows, to be
 usually comes after an overload, which is the hysteresis check; where it does not, the proven rate is tried
 again. A refutation from before the first proof may have met a cold system, and is tried again too.
 
+Undecided trials of one rate are judged together (`together`), as MLRsearch sums the time of trials.
+
 A later trial wins over an earlier one that it contradicts: a rate that holds frees those below it of their
 refutation, one that fails takes the proof from those above it.
 
@@ -29,6 +31,7 @@ from dataclasses import dataclass, replace
 
 from gameday.capacity.goal import PPM, Goal
 from gameday.capacity.judge import Judgement, Verdict
+from gameday.capacity.together import together
 
 TRIALS_MAX = 10
 WIDTH_PPM = 100_000
@@ -118,15 +121,28 @@ def _known(search: Search) -> tuple[int | None, int | None]:
     """Return the highest proven and the lowest refuted rate."""
     held: set[int] = set()
     failed: set[int] = set()
-    for tried in search.tried:
-        rate = tried.trial.rate_per_1000s
-        if tried.judgement.verdict == Verdict.HOLDS:
+    for rate, verdict in verdicts(search):
+        if verdict == Verdict.HOLDS:
             failed = {r for r in failed if r > rate}
             held.add(rate)
-        elif tried.judgement.verdict == Verdict.FAILS:
+        elif verdict == Verdict.FAILS:
             held = {r for r in held if r < rate}
             failed.add(rate)
     return max(held, default=None), min(failed, default=None)
+
+
+def verdicts(search: Search) -> tuple[tuple[int, Verdict], ...]:
+    """Return (rate, verdict) of each trial: its own, or what it says with the undecided ones before it."""
+    found = []
+    undecided: dict[int, list[Judgement]] = {}
+    for tried in search.tried:
+        rate, verdict = tried.trial.rate_per_1000s, tried.judgement.verdict
+        if verdict == Verdict.UNDECIDED and not tried.judgement.generator:
+            same = undecided.setdefault(rate, [])
+            same.append(tried.judgement)
+            verdict = together(same)
+        found.append((rate, verdict))
+    return tuple(found)
 
 
 def _width_ppm(proven: int | None, refuted: int | None) -> int | None:
@@ -165,12 +181,12 @@ def _plan(search: Search) -> tuple[Trial | None, str]:
 
 def _confirmation(search: Search, proven: int | None, refuted: int | None) -> Trial | None:
     """Return the trial that confirms a bound which was found in the more favourable state of the system."""
-    verdicts = [(t.trial.rate_per_1000s, t.judgement.verdict) for t in search.tried]
-    tries = {rate: sum(1 for r, _ in verdicts if r == rate) for rate, _ in verdicts}
-    fails = [i for i, (_, v) in enumerate(verdicts) if v == Verdict.FAILS]
-    holds = [i for i, (_, v) in enumerate(verdicts) if v == Verdict.HOLDS]
-    last_fail = max(i for i in fails if verdicts[i][0] == refuted)
-    last_hold = max(i for i in holds if verdicts[i][0] == proven)
+    said = verdicts(search)
+    tries = {rate: sum(1 for r, _ in said if r == rate) for rate, _ in said}
+    fails = [i for i, (_, v) in enumerate(said) if v == Verdict.FAILS]
+    holds = [i for i, (_, v) in enumerate(said) if v == Verdict.HOLDS]
+    last_fail = max(i for i in fails if said[i][0] == refuted)
+    last_hold = max(i for i in holds if said[i][0] == proven)
     if refuted is not None and last_fail < min(holds) and tries[refuted] < 2:
         return Trial(refuted, "again")
     if proven is not None and last_hold < min(fails) and tries[proven] < 2:
@@ -180,13 +196,12 @@ def _confirmation(search: Search, proven: int | None, refuted: int | None) -> Tr
 
 def _hysteresis(search: Search, proven: int | None) -> str:
     overloaded, held, answer = False, set[int](), "untested"
-    for tried in search.tried:
-        rate = tried.trial.rate_per_1000s
-        if tried.judgement.verdict == Verdict.FAILS:
+    for rate, verdict in verdicts(search):
+        if verdict == Verdict.FAILS:
             if overloaded and any(r >= rate for r in held):
                 return "lost"
             overloaded = True
-        elif tried.judgement.verdict == Verdict.HOLDS:
+        elif verdict == Verdict.HOLDS:
             held.add(rate)
             if overloaded and rate == proven:
                 answer = "held"
@@ -248,11 +263,11 @@ def _estimate(search: Search) -> float | None:
     Between the nearest trials on either side by their log-odds; beyond them by a step that grows with the
     distance. The throughput of an overloaded system is more than it can do within its limits.
     """
-    odds = {
-        t.trial.rate_per_1000s: _log_odds(t.judgement)
-        for t in search.tried
-        if t.judgement.levels and not t.judgement.generator
-    }
+    seen: dict[int, list[float]] = {}
+    for t in search.tried:
+        if t.judgement.levels and not t.judgement.generator:
+            seen.setdefault(t.trial.rate_per_1000s, []).append(_log_odds(t.judgement))
+    odds = {rate: sum(values) / len(values) for rate, values in seen.items()}
     if not odds:
         return None if not search.tried else float(search.tried[-1].trial.rate_per_1000s)
     proven, refuted = _known(search)

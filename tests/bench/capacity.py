@@ -123,16 +123,17 @@ def real(count):
             flush=True,
         )
 
-        def say(trial, j, limit=limit):
-            print(
-                f"  {trial.rate_per_1000s / 1000:7.1f}/s ({trial.rate_per_1000s / limit / 10:5.1f} %) {trial.purpose}: {j.verdict} "
-                f"after {j.judged_ns / 1e9:.0f} s, {j.requests} requests worth {min(s.effective for s in j.levels)}, "
-                f"spoilt {j.levels[0].share_ppm / 1e4:.2f} %, p50 {dict(j.latency_us).get('p50', 0) / 1000:.1f} ms, "
-                f"busy {j.busy_ppm / 1e4:.0f} %, late {j.late_ppm / 1e4:.2f} %, Little {j.little_ppm / 1e6:.2f} {'; '.join(j.reasons)}",
-                flush=True,
+        b = bounds(
+            search_for_real(
+                c,
+                mean_s,
+                limit_us,
+                SHARE,
+                round(limit * 1000 * start),
+                seed,
+                lambda text: print("  " + text, flush=True),
             )
-
-        b = bounds(search_for_real(c, mean_s, limit_us, SHARE, round(limit * 1000 * start), seed, say))
+        )
         holds = (b.proven_per_1000s or 0) <= limit * 1000 <= (b.refuted_per_1000s or 0)
         print(
             f"  [{(b.proven_per_1000s or 0) / 1000:.1f}, {(b.refuted_per_1000s or 0) / 1000:.1f}]/s "

@@ -94,12 +94,22 @@ class Rig:
 
     def close(self) -> None:
         self.host.close()
-        self.server.stdin.close()
-        self.server.wait()
+        out, _ = self.server.communicate()
+        self.held_up = tuple(int(word) for word in out.split())
+
+
+def line(trial, j) -> str:
+    level = j.levels[0]
+    return (
+        f"{trial.rate_per_1000s / 1000:.1f}/s {trial.purpose}: {j.verdict} after {j.judged_ns / 1e9:.0f} s, "
+        f"{j.requests} requests worth {level.effective}, spoilt {level.share_ppm / 1e4:.2f} % "
+        f"[{level.low_ppm / 1e4:.2f}, {level.high_ppm / 1e4:.2f}], p50 {dict(j.latency_us).get('p50', 0) / 1000:.1f} ms, "
+        f"busy {j.busy_ppm / 1e4:.0f} %, late {j.late_ppm / 1e4:.2f} %, Little {j.little_ppm / 1e6:.2f} {'; '.join(j.generator)}"
+    )
 
 
 def search_for_real(c, mean_s, limit_us, share, first, seed, say) -> Search:
-    """Search the limit of a real server; `say` hears of each trial."""
+    """Search the limit of a real server; `say` hears of each trial in a line."""
     goal = Goal(
         (Level("latency", round((1 - share) * 1e6), limit_us),),
         duration_min_ns=45 * SECOND_NS, duration_max_ns=180 * SECOND_NS, warm_up_ns=8 * SECOND_NS,
@@ -112,8 +122,12 @@ def search_for_real(c, mean_s, limit_us, share, first, seed, say) -> Search:
             while (trial := next_trial(search)) is not None:
                 judgement = rig.trial(goal, trial.rate_per_1000s)
                 search = take(search, trial, judgement)
-                say(trial, judgement)
+                say(line(trial, judgement))
         finally:
             rig.close()
+            answers, late, latest_ms = rig.held_up
+            say(
+                f"the server answered {answers}, {late} of them over 5 ms late by its own clock, at most {latest_ms} ms"
+            )
     assert bounds(search).trials == len(search.tried)
     return search

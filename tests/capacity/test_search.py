@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from gameday.capacity.goal import PPM, SECOND_NS, Goal, Level
 from gameday.capacity.judge import Judgement, LevelShare, Verdict
 from gameday.capacity.scalability import Point, cost_per_million, fit_usl, headroom_ppm, knee
-from gameday.capacity.search import TRIALS_MAX, Search, Trial, bounds, next_trial, take
+from gameday.capacity.search import TRIALS_MAX, Search, Trial, bounds, next_trial, take, verdicts
+from gameday.capacity.together import together
 from gameday.capacity.signoff import Decision, SignOffTrial, decide, required_per_1000s
 from tests.bench.capacity import goal_of, search_limit
 from tests.queueing import Server, limit_of
@@ -80,6 +83,23 @@ def test_a_rate_above_the_ceiling_is_never_tried():
 def test_what_an_overloaded_system_gets_through_bounds_the_next_rate():
     search = took((200_000, F, PPM, (), 90_000))
     assert next_trial(search).rate_per_1000s < 90_000
+
+
+def test_undecided_trials_of_one_rate_are_judged_together():
+    def seen(share, low, high, reasons=("open",)):
+        level = LevelShare("p95", 50_000, share, low, high, 90_000, 1_000)
+        return replace(judged(94_000, U), levels=(level,), reasons=reasons)
+
+    three = [seen(22_000, 5_000, 57_000), seen(20_000, 4_000, 53_000), seen(28_000, 11_000, 57_000)]
+    assert together(three[:1]) == U
+    assert together(three) == H
+    assert together([seen(70_000, 48_000, 120_000)] * 3) == F
+    assert together([seen(50_000, 30_000, 70_000)] * 3) == U
+    assert together([three[0], seen(22_000, 5_000, 40_000, ("it gets worse",))]) == U, "for another reason"
+    search = took((100_000, H, 20_000), (115_000, F, 200_000))
+    for judgement in three:
+        search = take(search, Trial(104_000, "search"), replace(judgement, rate_per_1000s=104_000))
+    assert verdicts(search)[-1] == (104_000, H) and bounds(search).proven_per_1000s == 104_000
 
 
 def test_when_no_trial_is_left_it_says_so():
