@@ -109,7 +109,7 @@ def test_when_no_trial_is_left_it_says_so():
     assert (b.narrow, b.width_ppm, b.reasons) == (False, None, ("all 10 trials were used",))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.floats(20, 500), st.floats(0.05, 8), st.floats(5, 60), st.floats(0.0, 0.03), st.randoms())
 def test_with_an_oracle_every_search_ends_narrow_and_contains_the_limit(limit, start, steep, blind, rng):
     """The odds are linear in the rate, trials within `blind` of the limit cannot decide."""
