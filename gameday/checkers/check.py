@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gameday.checkers.clocks import check_clock
+from gameday.checkers.comparison import check_comparison
 from gameday.checkers.data import check_data
 from gameday.checkers.faults import check_effects, check_halt, check_residual
 from gameday.checkers.findings import Finding, Findings, Verdict
@@ -33,6 +34,7 @@ def check(plan: Plan, trace: Trace) -> Findings:
     findings += check_reconciliations(view)
     findings += check_effects(view)
     findings += check_load(view)
+    findings += check_comparison(view)
     findings.append(check_after(view))
     findings.append(check_residual(view))
     findings += check_halt(view)

@@ -1,0 +1,235 @@
+"""The load before, during and after the fault, side by side, each request name on its own.
+
+It sets no limit, so it cannot fail. It passes where it could be measured: with at least `REQUESTS_MIN`
+requests on the side before and on the side during; otherwise it is unknown. With fewer, a share of
+failures is known to no better than ten percent, and of a percentile nothing is.
+
+    numbers   [NAME: ]SIDE_requests, _failed, _rate_per_1000s, _failed_ppm[_min|_max],
+              _p50_us[_min|_max], _p95_us…, _p99_us…                 SIDE: before, during, after
+              [NAME: ]during_less_before_failed_ppm[_min|_max], …    likewise after_less_before
+
+`_min` and `_max` are the ends of a 95 % interval (`gameday.checkers.confidence`), null where the sample
+does not bound it. Requests count where they ended; arrivals that were dropped, since every user hung in
+the target, are failed ones, and have no name. Latencies are those of good answers. A side is cut into
+blocks of 100 ms, or longer, so that there are at most 2 048. Histories that hold no request names have
+no such finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gameday.checkers.confidence import (
+    Estimate,
+    design_effect,
+    difference,
+    index_at,
+    percentile_of,
+    share_of,
+)
+from gameday.checkers.findings import Finding, Verdict
+from gameday.checkers.sides import SLICE_NS, Side, sides_of
+from gameday.checkers.view import View
+from gameday.history.histogram import merge
+from gameday.history.loadevents import Latency, LoadBucket
+
+REQUESTS_MIN = 30
+NAMES_MAX = 20
+BLOCKS_MAX = 2048
+OTHERS = "(all others)"
+PERCENTILES = (("p50", 500_000), ("p95", 950_000), ("p99", 990_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one request name (or all of a load) did on one side. Percentiles in µs, of good answers."""
+
+    requests: int
+    failed: int
+    rate_per_1000s: int
+    failed_share: Estimate | None
+    percentiles: tuple[tuple[str, Estimate | None], ...]
+    latency: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request name, or all of a load (`name` empty), on each side."""
+
+    name: str
+    before: Measured
+    during: Measured
+    after: Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One load over the three sides: first all of it, then each name, the busiest first."""
+
+    load: str
+    sides: tuple[Side, Side, Side]
+    rows: tuple[Row, ...]
+
+
+@dataclass(slots=True)
+class _Block:
+    good: int = 0
+    bad: int = 0
+    latency: dict[int, int] = field(default_factory=dict)
+
+    def add(self, good: int, bad: int, latency: Latency) -> None:
+        self.good += good
+        self.bad += bad
+        counts = self.latency
+        for index, count in latency:
+            counts[index] = counts.get(index, 0) + count
+
+
+@dataclass(slots=True)
+class _Heap:
+    """One side's blocks, by name; and how much of it was measured at all."""
+
+    side: Side
+    block_ns: int
+    names: dict[str, dict[int, _Block]] = field(default_factory=dict)
+    slices: set[int] = field(default_factory=set)
+
+    def add(self, bucket: LoadBucket, kept: set[str]) -> None:
+        at_ns = bucket.start_ns - self.side.start_ns
+        number = at_ns // self.block_ns
+        self.slices.add((at_ns + SLICE_NS // 2) // SLICE_NS)
+        self._block("", number).add(bucket.good, bucket.bad + bucket.dropped, bucket.latency)
+        for name, good, bad, latency in bucket.endpoints:
+            self._block(name if name in kept else OTHERS, number).add(good, bad, latency)
+
+    def _block(self, name: str, number: int) -> _Block:
+        blocks = self.names.setdefault(name, {})
+        found = blocks.get(number)
+        if found is None:
+            found = blocks[number] = _Block()
+        return found
+
+    def measured(self, name: str) -> Measured:
+        found = self.names.get(name, {})
+        last = (self.side.end_ns - self.side.start_ns - 1) // self.block_ns
+        blocks = [found.get(number, _Block()) for number in range(last + 1)]
+        good, bad = sum(b.good for b in blocks), sum(b.bad for b in blocks)
+        latency = merge(b.latency.items() for b in blocks)
+        covered_ns = len(self.slices) * SLICE_NS
+        effect = design_effect([(b.bad, b.good + b.bad) for b in blocks])
+        return Measured(
+            requests=good + bad,
+            failed=bad,
+            rate_per_1000s=(good + bad) * 10**12 // covered_ns if covered_ns else 0,
+            failed_share=share_of(bad, good + bad, effect),
+            percentiles=tuple((name, _percentile(blocks, latency, ppm)) for name, ppm in PERCENTILES),
+            latency=latency,
+        )
+
+
+def _percentile(blocks: list[_Block], latency: dict[int, int], ratio_ppm: int) -> Estimate | None:
+    if not latency:
+        return None
+    edge = index_at(latency, ratio_ppm)
+    within = [
+        (sum(count for index, count in b.latency.items() if index <= edge), sum(b.latency.values()))
+        for b in blocks
+    ]
+    return percentile_of(latency, ratio_ppm, design_effect(within))
+
+
+def compare(view: View, load: str) -> Comparison | None:
+    """Return one load over the three sides; None without a fault, a baseline, or names of requests."""
+    sides, mine = sides_of(view), [b for b in view.trace.load if b.load == load]
+    kept = _busiest(mine)
+    if sides is None or not kept:
+        return None
+    heaps = [_Heap(side, _block_ns(side)) for side in sides]
+    for bucket in mine:
+        heap = next((h for h in heaps if h.side.holds(bucket.start_ns)), None)
+        if heap is not None:
+            heap.add(bucket, set(kept))
+    if any(OTHERS in heap.names for heap in heaps):
+        kept.append(OTHERS)
+    rows = tuple(Row(name, *(heap.measured(name) for heap in heaps)) for name in ("", *kept))
+    return Comparison(load, sides, rows)
+
+
+def _busiest(buckets: Iterable[LoadBucket]) -> list[str]:
+    """Return the names of requests, those made most often first; of too many the rest is left out."""
+    counts: dict[str, int] = {}
+    for bucket in buckets:
+        for name, good, bad, _ in bucket.endpoints:
+            counts[name] = counts.get(name, 0) + good + bad
+    return sorted(counts, key=lambda name: (-counts[name], name))[:NAMES_MAX]
+
+
+def _block_ns(side: Side) -> int:
+    slices = max((side.end_ns - side.start_ns) // SLICE_NS, 1)
+    return SLICE_NS * -(-slices // BLOCKS_MAX)
+
+
+def check_comparison(view: View) -> tuple[Finding, ...]:
+    """Return, for each load that has names of requests, how it did before, during and after the fault."""
+    found = (compare(view, load.name) for load in view.plan.load)
+    return tuple(_finding(comparison) for comparison in found if comparison is not None)
+
+
+def _finding(comparison: Comparison) -> Finding:
+    whole = comparison.rows[0]
+    enough = min(whole.before.requests, whole.during.requests) >= REQUESTS_MIN
+    title = f"load {comparison.load}: before and during the fault"
+    limit = f"{REQUESTS_MIN} requests a side"
+    numbers = tuple(_numbers(comparison))
+    if not enough:
+        sides = f"{whole.before.requests} requests before, {whole.during.requests} during the fault"
+        why = "too few on one side to tell a difference"
+        return Finding(title, Verdict.UNKNOWN, sides, limit, "", why, (), None, numbers)
+    why = "it informs, and no limit is set: a difference whose interval excludes zero is one"
+    return Finding(title, Verdict.PASS, _observed(whole), limit, "", why, (), None, numbers)
+
+
+def _observed(row: Row) -> str:
+    share = difference(row.during.failed_share, row.before.failed_share)
+    words = [] if share is None else [f"failed {_signed(share, 100)} %"]
+    delay = difference(dict(row.during.percentiles)["p99"], dict(row.before.percentiles)["p99"])
+    words += [] if delay is None else [f"p99 {_signed(delay, 1e-3)} ms"]
+    return ", ".join(words)
+
+
+def _signed(found: Estimate, scale: float) -> str:
+    ends = ["open" if end is None else f"{end * scale:+.1f}" for end in (found.low, found.high)]
+    return f"{found.value * scale:+.1f} ({ends[0]} to {ends[1]})"
+
+
+Number = tuple[str, int | str | None]
+
+
+def _numbers(comparison: Comparison) -> Iterable[Number]:
+    for side in comparison.sides:
+        yield f"{side.name}_from_ns", side.start_ns
+        yield f"{side.name}_until_ns", side.end_ns
+    for row in comparison.rows:
+        prefix = f"{row.name}: " if row.name else ""
+        for when, measured in (("before", row.before), ("during", row.during), ("after", row.after)):
+            yield f"{prefix}{when}_requests", measured.requests
+            yield f"{prefix}{when}_failed", measured.failed
+            yield f"{prefix}{when}_rate_per_1000s", measured.rate_per_1000s
+            yield from _ends(f"{prefix}{when}_failed_ppm", measured.failed_share, 1e6)
+            for name, found in measured.percentiles:
+                yield from _ends(f"{prefix}{when}_{name}_us", found, 1)
+        for when, measured in (("during", row.during), ("after", row.after)):
+            key = f"{prefix}{when}_less_before"
+            yield from _ends(
+                f"{key}_failed_ppm", difference(measured.failed_share, row.before.failed_share), 1e6
+            )
+            for (name, found), (_, earlier) in zip(measured.percentiles, row.before.percentiles, strict=True):
+                yield from _ends(f"{key}_{name}_us", difference(found, earlier), 1)
+
+
+def _ends(key: str, found: Estimate | None, scale: float) -> Iterable[Number]:
+    if found is None:
+        return
+    for suffix, value in (("", found.value), ("_min", found.low), ("_max", found.high)):
+        yield f"{key}{suffix}", None if value is None else round(value * scale)
