@@ -20,6 +20,7 @@ from .lines import Broken, Line
 from .others import after, before, effects, halt, left, loads
 from .recovery import Interval, coverage_ppm, judge, outage_of, recovered_by, segments, unseen_ns
 from .run import PLAN, Run
+from .sides import compared
 from .stores import check_reconciled, check_stores
 from .strictjson import get, maybe, rows
 
@@ -93,7 +94,7 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
     findings += [Found(o.name, o.verdict, interval, o.numbers) for o, interval in check_stores(run)]
     findings += [_plain(other) for other in check_reconciled(run)]
     residual, steps = left(run)
-    rest = (*effects(run), *loads(run), after(run), residual, *halt(run), *check_clock(run))
+    rest = (*effects(run), *loads(run), *compared(run), after(run), residual, *halt(run), *check_clock(run))
     findings += [_plain(other) for other in rest]
     end = run.end.data if run.end else {}
     return Result(

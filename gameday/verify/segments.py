@@ -126,12 +126,23 @@ class Total:
         self.last_ns = max(self.last_ns, bucket["start_ns"] + BUCKET_NS)
 
 
+@dataclass(slots=True)
+class Answers:
+    """What one load's requests came to, bucket by bucket; and whether any of them had a name."""
+
+    start: array[int] = field(default_factory=lambda: array("q"))
+    good: array[int] = field(default_factory=lambda: array("q"))
+    failed: array[int] = field(default_factory=lambda: array("q"))
+    is_named: bool = False
+
+
 class Loads:
     """Load buckets of 100 ms: totals by load, and columns over all of them for windows of time."""
 
     def __init__(self, levels: list[Level]) -> None:
         self.levels = levels
         self.totals: dict[str, Total] = {}
+        self.answers: dict[str, Answers] = {}
         self.start, self.good, self.valid, self.counted = array("q"), array("q"), array("q"), array("q")
         self.source = array("q")  # Which load and generator each bucket is of.
         self._sources: dict[tuple[str, int], int] = {}
@@ -148,6 +159,11 @@ class Loads:
             load = get(data, "load", str, where)
             self.totals.setdefault(load, Total()).add(number)
             self._note_source(load, maybe(data, "generator", int, where) or 0, where)
+            answers = self.answers.setdefault(load, Answers())
+            answers.start.append(number["start_ns"])
+            answers.good.append(number["good"])
+            answers.failed.append(number["bad"] + number["dropped"])
+            answers.is_named |= bool(maybe(data, "endpoints", list, where))
             self.start.append(number["start_ns"])
             self.good.append(number["good"])
             self.valid.append(number["good"] + number["bad"] + number["dropped"])
