@@ -192,9 +192,9 @@ def _finding(comparison: Comparison) -> Finding:
 
 def _observed(row: Row) -> str:
     share = difference(row.during.failed_share, row.before.failed_share)
-    words = [] if share is None else [f"failed {_signed(share, 100)} %"]
+    words = [] if share is None else [f"failed {_signed(share, 100)} points"]
     delay = difference(dict(row.during.percentiles)["p99"], dict(row.before.percentiles)["p99"])
-    words += [] if delay is None else [f"p99 {_signed(delay, 1e-3)} ms"]
+    words += [] if delay is None else [f"p99 of good answers {_signed(delay, 1e-3)} ms"]
     return ", ".join(words)
 
 

@@ -32,12 +32,13 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A finished drawing."""
+    """A finished drawing. `label` is its title, `about` says how to read it."""
 
     width: int
     height: int
     label: str
     shapes: tuple[Shape, ...]
+    about: str = ""
 
 
 @dataclass(slots=True)
@@ -135,9 +136,9 @@ class Canvas:
             number += 1
         self.y += 20
 
-    def finish(self, label: str) -> Figure:
+    def finish(self, label: str, about: str = "") -> Figure:
         """Return the drawing."""
-        return Figure(WIDTH, math.ceil(self.y), label, (*self.behind, *self.shapes))
+        return Figure(WIDTH, math.ceil(self.y), label, (*self.behind, *self.shapes), about)
 
 
 def tick_step(span: float, most: int) -> float:

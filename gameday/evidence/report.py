@@ -14,9 +14,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from gameday.checkers.comparison import Comparison
 from gameday.checkers.findings import AUDITOR_WORD, Findings
 from gameday.checkers.view import view_of
-from gameday.evidence import cover, handwork, management, papers, tables
+from gameday.evidence import cover, handwork, loadfigures, management, papers, sidebyside, tables
 from gameday.evidence.account import Account, account_of
 from gameday.evidence.story import banner, brief, needed, not_tested, story
 from gameday.evidence.timeline import closeup, timeline
@@ -86,6 +87,7 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
     genesis = next((r for r in trace.records if isinstance(r.event, RunStarted)), None)
     run = genesis.event.run if genesis and isinstance(genesis.event, RunStarted) else ""
     untested, digest = not_tested(account, findings), plan_digest(plan)
+    compared = sidebyside.comparisons(view)
     return _template().render(
         title=plan.title,
         kind=KINDS.get(plan.kind, plan.kind),
@@ -105,8 +107,9 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
         mending=mending,
         objectives=tables.objectives(plan, findings),
         figures=[f for f in (timeline(account, read), closeup(account, read)) if f is not None],
+        charts=loadfigures.figures(view, compared),
         front=_front(plan, trace, account),
-        measured=_measured(plan, trace, findings, account, read),
+        measured=_measured(findings, account, read, compared),
         back=_back(plan, trace, findings, account, mending, digest),
         not_tested=untested,
         events=papers.events(plan, trace),
@@ -124,15 +127,16 @@ def _front(plan: Plan, trace: Trace, account: Account) -> list[tables.Table]:
 
 
 def _measured(
-    plan: Plan, trace: Trace, findings: Findings, account: Account, read: dict[str, tuple[Sample, ...]]
+    findings: Findings, account: Account, read: dict[str, tuple[Sample, ...]], compared: list[Comparison]
 ) -> list[tables.Table]:
     """Return the measurements that the verdicts rest on."""
     return papers.present(
         [
             tables.taken_apart(account),
             papers.ledger(findings),
-            papers.load(plan, findings),
-            papers.errors(trace),
+            papers.load(account.view.plan, findings),
+            *(sidebyside.table(comparison) for comparison in compared),
+            papers.errors(account.view.trace),
             papers.coverage(account, read),
         ]
     )

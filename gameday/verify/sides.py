@@ -4,10 +4,10 @@
     during   from the first fault's command until no fault is left
     after    what load there is from then on
 
-A fault is over when its undo was read back. If a step that superseded its undo was started, it is over when
-every service that was lost had come back; failing that, when the last undo of all was read back. The finding sets no
-limit. Recomputed here are the three stretches, all requests and failures in them, and the verdict; rates,
-percentiles and intervals are for information and stand as stated.
+A fault is over when its undo was read back. If a step that superseded its undo was started, it is over
+when every service that was lost had come back; failing that, when the last undo of all was read back.
+The finding sets no limit. Recomputed here are the three stretches, all requests and failures in them,
+and the verdict; rates, percentiles and intervals are for information and stand as stated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ def compared(run: Run) -> list[Other]:
     """Return the finding on each load that has names of requests; none without a baseline and a fault."""
     answers = run.history.loads.answers
     begun_ns, steps_ns = run.phase_ns("baseline"), run.phase_ns("running")
-    if begun_ns is None or steps_ns is None or not run.faults or not any(a.is_named for a in answers.values()):
+    if (
+        begun_ns is None
+        or steps_ns is None
+        or not run.faults
+        or not any(a.is_named for a in answers.values())
+    ):
         return []
     fault_ns = run.faults[0].at_ns
     ended_ns = max((a.start[n] for a in answers.values() for n in range(len(a.start))), default=0) + BUCKET_NS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import accumulate
 
 import pytest
 
@@ -11,11 +12,12 @@ from gameday.checkers.confidence import (
     Estimate,
     design_effect,
     difference,
+    index_at,
     percentile_of,
     ranks,
     share_of,
 )
-from gameday.history.histogram import index_of
+from gameday.history.histogram import index_of, merge
 
 
 def ends(found):
@@ -41,10 +43,8 @@ def test_nothing_seen_of_so_many_is_not_nothing():
 @pytest.mark.parametrize("ratio_ppm", [500_000, 950_000, 990_000])
 def test_ranks_are_those_of_the_binomial_distribution(size, ratio_ppm):
     ratio = ratio_ppm / 1e6
-    at_most = [
-        sum(math.comb(size, k) * ratio**k * (1 - ratio) ** (size - k) for k in range(n + 1))
-        for n in range(size + 1)
-    ]
+    weights = (math.comb(size, k) * ratio**k * (1 - ratio) ** (size - k) for k in range(size + 1))
+    at_most = list(accumulate(weights))
     low = max(k for k in range(size + 1) if (at_most[k - 1] if k else 0.0) <= 0.025)
     high = min(k for k in range(size + 2) if 1 - (at_most[k - 1] if k else 0.0) <= 0.025)
     assert ranks(size, ratio_ppm) == (low, high)
@@ -70,28 +70,53 @@ def test_half_a_second_of_trouble_is_worth_far_less_than_its_requests():
 
 
 def clustered(dice, blocks=120, each=10):
-    """Blocks of latency that share a slowness, and fail together: what a stall does to requests."""
-    counts, bads, size = {}, [], 0
-    for _ in range(blocks):
-        slow = dice.expovariate(1 / 8)
-        risk = 0.5 if dice.random() < 0.1 else 0.0
-        bads.append((sum(dice.random() < risk for _ in range(each)), each))
-        for _ in range(each):
-            index = index_of(int(1000 * (5 + slow + dice.expovariate(1.0))))
-            counts.setdefault(size, {})[index] = counts.get(size, {}).get(index, 0) + 1
-        size += 1
-    return counts, bads
+    """Blocks whose requests fail together, as a stall makes them: (failed, all) of each."""
+    risks = (0.5 if dice.random() < 0.1 else 0.0 for _ in range(blocks))
+    return [(sum(dice.random() < risk for _ in range(each)) if risk else 0, each) for risk in risks]
 
 
 def test_intervals_cover_the_truth_where_requests_are_clustered_and_naive_ones_do_not():
     """Share of failures 5 % in truth, in clusters of ten: 95 % is promised."""
-    dice, rounds = random.Random(20), 200
+    dice, rounds = random.Random(20), 300
     held = naive = 0
     for _ in range(rounds):
-        _, bads = clustered(dice, each=10)
+        bads = clustered(dice)
         hits = sum(bad for bad, _ in bads)
         found, plain = share_of(hits, 1200, design_effect(bads)), share_of(hits, 1200)
         held += found.low <= 0.05 <= found.high
         naive += plain.low <= 0.05 <= plain.high
     assert held >= 0.9 * rounds
     assert naive < 0.75 * rounds
+
+
+@pytest.mark.slow
+def test_differences_of_percentiles_cover_the_truth_where_answers_are_slow_together():
+    """Two stretches of one minute, answers of a second sharing a slowness; true difference of p95 known."""
+
+    def stretch(dice, scale, seconds=60, each=40):
+        by_second = []
+        for _ in range(seconds):
+            slow = dice.expovariate(1 / 4.0)
+            by_second.append([scale * (5 + slow + dice.expovariate(1.0)) for _ in range(each)])
+        return by_second
+
+    def p95(by_second):
+        indices = [[index_of(int(1000 * v)) for v in second] for second in by_second]
+        counts = merge([(index, 1) for index in second] for second in indices)
+        edge = index_at(counts, 950_000)
+        blocks = [(sum(i <= edge for i in second), len(second)) for second in indices]
+        return percentile_of(counts, 950_000, design_effect(blocks)), percentile_of(counts, 950_000)
+
+    dice = random.Random(7)
+    long = sorted(v for second in stretch(dice, 1.0, 20_000, 20) for v in second)
+    truth_us = 1000 * long[int(0.95 * len(long))] * 0.5  # The later one is half as slow again.
+    held = naive = 0
+    for _ in range(200):
+        (one, plain_one), (two, plain_two) = p95(stretch(dice, 1.0)), p95(stretch(dice, 1.5))
+        found, plain = difference(two, one), difference(plain_two, plain_one)
+        held += (found.low is None or found.low <= truth_us) and (
+            found.high is None or truth_us <= found.high
+        )
+        naive += plain.low <= truth_us <= plain.high
+    assert held >= 180
+    assert naive < 120
