@@ -62,7 +62,8 @@ def make_run(folder: Path, samples: int) -> Path:
         lines["samples"].append(encode_item(sample))
     for number in range(min(END_NS * stretch // (100 * MS), samples // 10)):
         kind = story.load[number % len(story.load)]
-        lines["load"].append(encode_item(replace(kind, start_ns=number * 100 * MS)))
+        named = (("POST /orders", kind.good, kind.bad, kind.latency), ("GET /orders", 0, 0, ()))
+        lines["load"].append(encode_item(replace(kind, start_ns=number * 100 * MS, endpoints=named)))
     for entry in story.ledger:
         lines["ledger"].append(encode_item(replace(entry, at_ns=entry.at_ns * stretch)))
     _write_chain(folder, story, plan_digest(plan), lines, stretch)

@@ -9,7 +9,8 @@ import pytest
 
 from gameday.checkers.check import check
 from gameday.checkers.view import view_of
-from gameday.evidence import heatmap, loadfigures, sidebyside
+from gameday.checkers.findings import Finding, Verdict
+from gameday.evidence import heatmap, loadfigures, ratecharts, sidebyside
 from gameday.evidence.logscale import around, in_ms
 from gameday.evidence.report import render
 from gameday.evidence.series import Window
@@ -36,6 +37,12 @@ def rendered(story):
     return Page(text), text
 
 
+def figures(story):
+    trace = trace_of(story)
+    view = view_of(story.plan, trace)
+    return loadfigures.figures(view, check(story.plan, trace), sidebyside.comparisons(view))
+
+
 def test_the_report_shows_the_load_before_during_and_after():
     found, text = rendered(named())
     for words in (
@@ -60,8 +67,7 @@ def test_a_run_without_names_has_a_heat_map_and_no_comparison():
 def test_a_load_that_was_never_answered_has_neither():
     story = named()
     story.load = [replace(b, good=0, latency=(), endpoints=(("x", 0, b.bad, ()),)) for b in story.load]
-    view = view_of(story.plan, trace_of(story))
-    assert loadfigures.figures(view, sidebyside.comparisons(view)) == []
+    assert figures(story) == []
 
 
 def test_a_name_cannot_become_markup():
@@ -92,7 +98,7 @@ def test_a_day_of_load_stays_a_small_drawing_with_every_slow_second_in_it():
 def test_the_sides_are_marked_where_they_begin():
     story = named()
     view = view_of(story.plan, trace_of(story))
-    drawn = loadfigures.figures(view, sidebyside.comparisons(view))[0]
+    drawn = figures(story)[0]
     words = [s.text for s in drawn.shapes if s.tag == "text"]
     assert [w for w in words if w in ("before", "during", "after")] == ["before", "during", "after"]
     edges = [dict(s.attributes)["x1"] for s in drawn.shapes if ("class", "edge") in s.attributes]
@@ -117,3 +123,63 @@ def test_every_scale_has_ticks_within_it(high):
     assert 1 <= len(ticks) <= 9
     assert all(100.0 <= scale.place(tick) <= 500.0 for tick in ticks)
     assert [scale.place(t) for t in ticks] == sorted(scale.place(t) for t in ticks)
+
+
+def sought(**numbers):
+    """The two findings of a capacity run, as far as the drawing reads them."""
+    signed = {
+        "required_per_1000s": 1_000_000, "forecast_peak_per_1000s": 770_000,
+        "n_rate_per_1000s": 1_000_000, "n_throughput_per_1000s": 999_000, "n_verdict": "holds",
+        "n_p50_us": 4000, "n_p95_us": 9000, "n_p99_us": 15_000,
+    }  # fmt: skip
+    searched = {
+        "proven_per_1000s": 1_200_000, "refuted_per_1000s": 1_300_000, "knee_per_1000s": 1_200_000,
+        "knee_low_per_1000s": 1_100_000, "knee_high_per_1000s": 1_300_000,
+        "trial_3_rate_per_1000s": 1_300_000, "trial_3_throughput_per_1000s": 1_240_000,
+        "trial_3_verdict": "fails", "trial_3_p50_us": 240_000, "trial_3_p99_us": 900_000,
+        "trial_2_rate_per_1000s": 1_200_000, "trial_2_throughput_per_1000s": 1_199_000,
+        "trial_2_verdict": "holds", "trial_2_p50_us": 8000, "trial_2_p99_us": 62_000, **numbers,
+    }  # fmt: skip
+    return [
+        Finding(name, Verdict.PASS, "", "", "", "", (), None, tuple(found.items()))
+        for name, found in (("capacity orders", signed), ("capacity limit", searched))
+    ]
+
+
+def drawn_rates(**numbers):
+    story = completed()
+    findings = replace(check(story.plan, trace_of(story)), findings=tuple(sought(**numbers)))
+    drawn = ratecharts.against_rate(story.plan, findings)
+    assert drawn is not None
+    return drawn
+
+
+def test_trials_are_drawn_against_their_rate_with_what_is_required_proven_and_refuted():
+    drawn = drawn_rates()
+    words = [s.text for s in drawn.shapes]
+    for mark in (
+        "required 1000/s", "forecast peak 770/s", "proven 1200/s", "refuted 1300/s", "knee 1200/s",
+    ):  # fmt: skip
+        assert mark in words
+    titles = [s.title for s in drawn.shapes]
+    assert "the limit lies between 1200/s and 1300/s" in titles
+    assert "sign-off with N holds: 999/s answered of 1000/s offered" in titles
+    assert "trial fails: p99 900 ms at 1300/s" in titles
+    assert any("p99 below 300 ms" in w for w in words)
+    kinds = [dict(s.attributes)["class"] for s in drawn.shapes]
+    assert (kinds.count("trial t-fails"), kinds.count("ring")) == (4, 5)  # One of each is in the key.
+
+
+def test_trials_without_a_good_answer_and_strange_verdicts_are_drawn_too():
+    drawn = drawn_rates(
+        trial_3_p50_us=None, trial_3_p99_us=None, trial_3_throughput_per_1000s=0, trial_2_verdict="<b>",
+        refuted_per_1000s=None,
+    )  # fmt: skip
+    assert "refuted 1300/s" not in [s.text for s in drawn.shapes]
+    points = ratecharts.points_of(dict(sought(trial_2_verdict="x")[1].numbers))
+    assert [(p.offered, p.verdict) for p in points] == [(1200.0, "x"), (1300.0, "fails")]
+
+
+def test_a_drill_that_is_no_sign_off_has_no_such_figure():
+    story = completed()
+    assert ratecharts.against_rate(story.plan, check(story.plan, trace_of(story))) is None
