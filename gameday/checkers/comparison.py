@@ -11,7 +11,7 @@ failures is known to no better than ten percent, and of a percentile nothing is.
 `_min` and `_max` are the ends of a 95 % interval (`gameday.checkers.confidence`), null where the sample
 does not bound it. Requests count where they ended; arrivals that were dropped, since every user hung in
 the target, are failed ones, and have no name. Latencies are those of good answers. A side is cut into
-blocks of 100 ms, or longer, so that there are at most 2 048. Histories that hold no request names have
+blocks of 100 ms, or longer, so that there are at most 512. Histories that hold no request names have
 no such finding.
 """
 
@@ -29,14 +29,14 @@ from gameday.checkers.confidence import (
     share_of,
 )
 from gameday.checkers.findings import Finding, Verdict
-from gameday.checkers.sides import SLICE_NS, Side, sides_of
+from gameday.checkers.sides import SLICE_NS, Side, Sides, sides_of
 from gameday.checkers.view import View
 from gameday.history.histogram import merge
 from gameday.history.loadevents import Latency, LoadBucket
 
 REQUESTS_MIN = 30
 NAMES_MAX = 20
-BLOCKS_MAX = 2048
+BLOCKS_MAX = 512
 OTHERS = "(all others)"
 PERCENTILES = (("p50", 500_000), ("p95", 950_000), ("p99", 990_000))
 
@@ -68,7 +68,7 @@ class Comparison:
     """One load over the three sides: first all of it, then each name, the busiest first."""
 
     load: str
-    sides: tuple[Side, Side, Side]
+    sides: Sides
     rows: tuple[Row, ...]
 
 
@@ -139,10 +139,10 @@ def _percentile(blocks: list[_Block], latency: dict[int, int], ratio_ppm: int) -
     return percentile_of(latency, ratio_ppm, design_effect(within))
 
 
-def compare(view: View, load: str) -> Comparison | None:
-    """Return one load over the three sides; None without a fault, a baseline, or names of requests."""
-    sides, mine = sides_of(view), [b for b in view.trace.load if b.load == load]
-    kept = _busiest(mine)
+def compare(view: View, load: str, sides: Sides | None) -> Comparison | None:
+    """Return one load over the three sides; None without those, or without names of requests."""
+    mine = [b for b in view.trace.load if b.load == load]
+    kept = _busiest(mine) if sides is not None else []
     if sides is None or not kept:
         return None
     heaps = [_Heap(side, _block_ns(side)) for side in sides]
@@ -172,14 +172,32 @@ def _block_ns(side: Side) -> int:
 
 def check_comparison(view: View) -> tuple[Finding, ...]:
     """Return, for each load that has names of requests, how it did before, during and after the fault."""
-    found = (compare(view, load.name) for load in view.plan.load)
+    sides = sides_of(view) if any(bucket.endpoints for bucket in view.trace.load) else None
+    found = (compare(view, load.name, sides) for load in view.plan.load)
     return tuple(_finding(comparison) for comparison in found if comparison is not None)
+
+
+def name_of(load: str) -> str:
+    """Return the name of the finding on a load."""
+    return f"load {load}: before and during the fault"
+
+
+def sides_in(finding: Finding) -> Sides | None:
+    """Return the sides that a finding on a load tells of; None where it tells of none."""
+    numbers = dict(finding.numbers)
+    found = []
+    for name in ("before", "during", "after"):
+        start_ns, end_ns = numbers.get(f"{name}_from_ns"), numbers.get(f"{name}_until_ns")
+        if not isinstance(start_ns, int) or not isinstance(end_ns, int):
+            return None
+        found.append(Side(name, start_ns, end_ns))
+    return found[0], found[1], found[2]
 
 
 def _finding(comparison: Comparison) -> Finding:
     whole = comparison.rows[0]
     enough = min(whole.before.requests, whole.during.requests) >= REQUESTS_MIN
-    title = f"load {comparison.load}: before and during the fault"
+    title = name_of(comparison.load)
     limit = f"{REQUESTS_MIN} requests a side"
     numbers = tuple(_numbers(comparison))
     if not enough:

@@ -33,7 +33,10 @@ class Side:
         return self.start_ns <= at_ns < self.end_ns
 
 
-def sides_of(view: View) -> tuple[Side, Side, Side] | None:
+Sides = tuple[Side, Side, Side]
+
+
+def sides_of(view: View) -> Sides | None:
     """Return before, during and after; None where there was no baseline or no fault."""
     began_ns, running_ns = view.phase_at(Phase.BASELINE), view.phase_at(Phase.RUNNING)
     if began_ns is None or running_ns is None or not view.injections:

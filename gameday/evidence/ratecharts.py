@@ -268,7 +268,7 @@ def _mark_all(canvas: Canvas, marks: Marks, across: _Linear, top: float) -> None
 
 
 def _key(canvas: Canvas) -> None:
-    x = LEFT
+    x = float(LEFT)
     for verdict, words in (("holds", "held"), ("fails", "failed"), ("undecided", "not decided")):
         _trial(canvas, x + 6, canvas.y + 6, RatePoint(0, 0, (), verdict), words)
         canvas.text(x + 16, canvas.y + 10, words, "tick")

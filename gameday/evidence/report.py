@@ -87,7 +87,7 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
     genesis = next((r for r in trace.records if isinstance(r.event, RunStarted)), None)
     run = genesis.event.run if genesis and isinstance(genesis.event, RunStarted) else ""
     untested, digest = not_tested(account, findings), plan_digest(plan)
-    compared = sidebyside.comparisons(view)
+    compared = sidebyside.comparisons(view, findings)
     return _template().render(
         title=plan.title,
         kind=KINDS.get(plan.kind, plan.kind),

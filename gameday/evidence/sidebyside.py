@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gameday.checkers.comparison import Comparison, Measured, Row, compare
+from gameday.checkers.comparison import Comparison, Measured, Row, compare, name_of, sides_in
 from gameday.checkers.confidence import Estimate, difference
+from gameday.checkers.findings import Findings
 from gameday.checkers.view import View
 from gameday.evidence.figure import LEFT, RIGHT, WIDTH, Canvas, Figure, Shape
 from gameday.evidence.logscale import LogScale, around, in_ms, tick_words
@@ -24,9 +25,10 @@ LANE, HEIGHT, WORDS = 30, 20, 196
 BIN = 4.0  # Pixels of a bin of the distribution.
 
 
-def comparisons(view: View) -> list[Comparison]:
-    """Return what there is to compare, a load each."""
-    found = (compare(view, load.name) for load in view.plan.load)
+def comparisons(view: View, findings: Findings) -> list[Comparison]:
+    """Return what there is to compare, a load each, over the sides that the findings tell of."""
+    sides = {finding.name: sides_in(finding) for finding in findings.findings}
+    found = (compare(view, load.name, sides.get(name_of(load.name))) for load in view.plan.load)
     return [item for item in found if item is not None]
 
 

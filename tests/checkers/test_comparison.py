@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gameday.checkers.comparison import OTHERS, compare
 from gameday.checkers.findings import Verdict
+from gameday.checkers.sides import sides_of
 from gameday.checkers.view import view_of
 from gameday.history.events import LoadBucket, Reading, Sample
 from tests.checkers.made import find, findings_of, number, samples, trace_of
@@ -87,7 +88,8 @@ def test_no_fault_and_no_baseline_leave_nothing_to_compare():
 
 def test_many_names_are_kept_to_the_busiest():
     story = named(completed(), tuple(f"GET /{n:02d}" for n in range(40)))
-    comparison = compare(view_of(story.plan, trace_of(story)), "orders")
+    view = view_of(story.plan, trace_of(story))
+    comparison = compare(view, "orders", sides_of(view))
     assert comparison is not None
     assert [row.name for row in comparison.rows][0] == ""
     assert comparison.rows[-1].name == OTHERS

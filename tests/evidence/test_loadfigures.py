@@ -40,7 +40,9 @@ def rendered(story):
 def figures(story):
     trace = trace_of(story)
     view = view_of(story.plan, trace)
-    return loadfigures.figures(view, check(story.plan, trace), sidebyside.comparisons(view))
+    return loadfigures.figures(
+        view, check(story.plan, trace), sidebyside.comparisons(view, check(story.plan, trace_of(story)))
+    )
 
 
 def test_the_report_shows_the_load_before_during_and_after():
@@ -103,7 +105,7 @@ def test_the_sides_are_marked_where_they_begin():
     assert [w for w in words if w in ("before", "during", "after")] == ["before", "during", "after"]
     edges = [dict(s.attributes)["x1"] for s in drawn.shapes if ("class", "edge") in s.attributes]
     assert edges == sorted(edges)
-    comparison = sidebyside.comparisons(view)[0]
+    comparison = sidebyside.comparisons(view, check(story.plan, trace_of(story)))[0]
     assert [s.start_ns for s in comparison.sides][1] == FAULT_NS
     assert comparison.sides[2].start_ns >= BACK_NS > FAULT_NS + 2 * MS
 
