@@ -99,7 +99,9 @@ class _Heap:
         at_ns = bucket.start_ns - self.side.start_ns
         number = at_ns // self.block_ns
         self.slices.add((at_ns + SLICE_NS // 2) // SLICE_NS)
-        self._block("", number).add(bucket.good, bucket.bad + bucket.dropped, bucket.latency)
+        # A named latency is counted with its name alone, and summed up in the end.
+        unnamed = () if bucket.endpoints else bucket.latency
+        self._block("", number).add(bucket.good, bucket.bad + bucket.dropped, unnamed)
         for name, good, bad, latency in bucket.endpoints:
             self._block(name if name in kept else OTHERS, number).add(good, bad, latency)
 
@@ -110,8 +112,19 @@ class _Heap:
             found = blocks[number] = _Block()
         return found
 
+    def _all(self) -> dict[int, _Block]:
+        mine = self.names.get("", {})
+        return {
+            number: _Block(
+                block.good,
+                block.bad,
+                merge(found[number].latency.items() for found in self.names.values() if number in found),
+            )
+            for number, block in mine.items()
+        }
+
     def measured(self, name: str) -> Measured:
-        found = self.names.get(name, {})
+        found = self.names.get(name, {}) if name else self._all()
         last = (self.side.end_ns - self.side.start_ns - 1) // self.block_ns
         blocks = [found.get(number, _Block()) for number in range(last + 1)]
         good, bad = sum(b.good for b in blocks), sum(b.bad for b in blocks)

@@ -294,10 +294,24 @@ COMMANDS: dict[str, Text] = {
         ),
     ),
     "load": Text(
-        "load from more machines: `worker` serves a plan's `workers:` from here",
-        "gameday load worker --master 10.0.0.7:5557 --profile loadprofiles/orders.py",
+        "load from elsewhere: `worker` serves a plan's `workers:`, `record` makes real traffic a forecast",
+        "gameday load record /var/log/nginx/access.log --every 1m > forecast.csv",
         (
-            (("do",), {"choices": ("worker",), "help": "what to do"}),
+            (("do",), {"choices": ("worker", "record"), "help": "what to do"}),
+            (
+                ("log",),
+                {"metavar": "LOG", "nargs": "?", "help": "record: the log, .gz too; - is standard input"},
+            ),
+            (("--format",), {"default": "combined", "help": "record: common, combined or json (combined)"}),
+            (("--every",), {"metavar": "TIME", "default": "1m", "help": "record: how long a row is (1m)"}),
+            (
+                ("--time-field",),
+                {"metavar": "NAME", "default": "", "help": "record: where a JSON line says when"},
+            ),
+            (
+                ("--bad-share",),
+                {"metavar": "SHARE", "default": "1%", "help": "record: unreadable lines, at most (1%%)"},
+            ),
             (("--master",), {"metavar": "HOST:PORT", "help": "worker: what the plan's `bind` says"}),
             (("--profile",), {"metavar": "FILE", "help": "worker: the Locust file, the same as the plan's"}),
             (("--sha256",), {"metavar": "HEX", "default": "", "help": "worker: refuse any other file"}),

@@ -1,4 +1,4 @@
-"""Load from the command line: what serves a drill's load from another machine."""
+"""Load from the command line: what serves a drill from another machine, and a forecast of real traffic."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def load(asked: argparse.Namespace) -> int:
     Raises:
         UsageError: Something is missing or wrong on the command line.
     """
+    if asked.do == "record":
+        from gameday.cli.recording import record  # noqa: PLC0415 - each command pays only for itself
+
+        return record(asked)
     return worker(asked)
 
 
