@@ -1,8 +1,9 @@
 """The load before, during and after the fault, side by side, each request name on its own.
 
-It sets no limit, so it cannot fail. It passes where it could be measured: with at least `REQUESTS_MIN`
-requests on the side before and on the side during; otherwise it is unknown. With fewer, a share of
-failures is known to no better than ten percent, and of a percentile nothing is.
+It sets no limit, so it cannot fail. It passes where the load was there to see on the side before and on the
+side during, for at least half of each; otherwise it is unknown. How many requests that makes does not decide:
+a service that is back in half a second leaves few, and those are all there were. What so few can tell, their
+intervals say, and under `REQUESTS_MIN` on a side it is said in words as well.
 
     numbers   [NAME: ]SIDE_requests, _failed, _rate_per_1000s, _failed_ppm[_min|_max],
               _p50_us[_min|_max], _p95_us…, _p99_us…                 SIDE: before, during, after
@@ -51,6 +52,7 @@ class Measured:
     failed_share: Estimate | None
     percentiles: tuple[tuple[str, Estimate | None], ...]
     latency: dict[int, int]
+    covered_ns: int  # For how long there was load at all.
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class _Heap:
             failed_share=share_of(bad, good + bad, effect),
             percentiles=tuple((name, _percentile(blocks, latency, ppm)) for name, ppm in PERCENTILES),
             latency=latency,
+            covered_ns=covered_ns,
         )
 
 
@@ -209,16 +212,22 @@ def sides_in(finding: Finding) -> Sides | None:
 
 def _finding(comparison: Comparison) -> Finding:
     whole = comparison.rows[0]
-    enough = min(whole.before.requests, whole.during.requests) >= REQUESTS_MIN
-    title = name_of(comparison.load)
-    limit = f"{REQUESTS_MIN} requests a side"
-    numbers = tuple(_numbers(comparison))
-    if not enough:
-        sides = f"{whole.before.requests} requests before, {whole.during.requests} during the fault"
-        why = "too few on one side to tell a difference"
-        return Finding(title, Verdict.UNKNOWN, sides, limit, "", why, (), None, numbers)
+    seen = ((comparison.sides[0], whole.before), (comparison.sides[1], whole.during))
+    blind = [side.name for side, measured in seen if not _is_seen(side, measured)]
+    verdict, limit = Verdict.UNKNOWN if blind else Verdict.PASS, "load before and during"
     why = "it informs, and no limit is set: a difference whose interval excludes zero is one"
-    return Finding(title, Verdict.PASS, _observed(whole), limit, "", why, (), None, numbers)
+    if blind:
+        why = f"there was no load for more than half of the time {' and '.join(blind)}: nobody can tell"
+    elif min(measured.requests for _, measured in seen) < REQUESTS_MIN:
+        few = f"{whole.before.requests} requests before, {whole.during.requests} during the fault"
+        why = f"it informs, and no limit is set; so few can tell little: {few}"
+    numbers = tuple(_numbers(comparison))
+    return Finding(name_of(comparison.load), verdict, _observed(whole), limit, "", why, (), None, numbers)
+
+
+def _is_seen(side: Side, measured: Measured) -> bool:
+    """Tell whether load was there for half of a side; a slice more or less is no matter."""
+    return 2 * (measured.covered_ns + SLICE_NS) >= side.end_ns - side.start_ns
 
 
 def _observed(row: Row) -> str:
@@ -226,7 +235,7 @@ def _observed(row: Row) -> str:
     words = [] if share is None else [f"failed {_signed(share, 100)} points"]
     delay = difference(dict(row.during.percentiles)["p99"], dict(row.before.percentiles)["p99"])
     words += [] if delay is None else [f"p99 of good answers {_signed(delay, 1e-3)} ms"]
-    return ", ".join(words)
+    return ", ".join(words) or "no difference can be told"
 
 
 def _signed(found: Estimate, scale: float) -> str:

@@ -68,16 +68,34 @@ def test_the_difference_says_what_the_fault_did_and_how_surely():
     assert finding.observed.startswith("failed +")
 
 
-def test_too_few_requests_are_unknown_and_dropped_arrivals_are_failed_ones():
+def test_a_side_without_load_is_unknown():
     story = named(completed())
     story.load = [b for b in story.load if not FAULT_NS <= b.start_ns < BACK_NS + 300 * MS]
     finding = find(story, NAME)
     assert (finding.verdict, number(finding, "during_requests")) == (Verdict.UNKNOWN, 0)
-    assert finding.observed.endswith("0 during the fault")
-    black = LoadBucket("orders", FAULT_NS + MS, 50, 0, 0, 50, 0, 0, (), (), 50, 0, 0)
-    story.load.append(black)
+    assert "no load for more than half of the time during" in finding.why
+    story = named(completed())
+    story.load = [b for b in story.load if b.start_ns > FAULT_NS - 500 * MS]
     finding = find(story, NAME)
-    assert (finding.verdict, number(finding, "during_failed")) == (Verdict.PASS, 50)
+    assert finding.verdict is Verdict.UNKNOWN and "the time before" in finding.why
+
+
+def test_a_service_that_is_back_at_once_leaves_few_requests_and_is_not_unknown_for_it():
+    story = named(completed())
+    story.load = [
+        replace(b, bad=0, endpoints=()) if FAULT_NS <= b.start_ns < BACK_NS else b for b in story.load
+    ]
+    finding = find(story, NAME)
+    assert finding.verdict is Verdict.PASS
+    assert number(finding, "during_requests") < 30
+    assert "so few can tell little" in finding.why
+
+
+def test_dropped_arrivals_are_failed_ones():
+    story = named(completed())
+    before = number(find(story, NAME), "during_failed")
+    story.load.append(LoadBucket("orders", FAULT_NS + MS, 50, 0, 0, 50, 0, 0, (), (), 50, 0, 0))
+    assert number(find(story, NAME), "during_failed") == before + 50
 
 
 def test_no_fault_and_no_baseline_leave_nothing_to_compare():
