@@ -27,13 +27,13 @@ class Journey(SequentialTaskSet):
 
     @task
     def browse(self) -> None:
-        self.client.get("/orders?limit=20", name="GET /orders (browse)")
+        self.client.get("/orders?limit=20", name="/orders (browse)")
 
     @task
     def place_order(self) -> None:
         self.order_id = None
         order = {"item": random.choice(ITEMS), "quantity": random.randint(1, 5)}
-        with self.client.post("/orders", json=order, name="POST /orders", catch_response=True) as answer:
+        with self.client.post("/orders", json=order, name="/orders", catch_response=True) as answer:
             if answer.status_code != 201:
                 answer.failure(f"HTTP {answer.status_code}, expected 201")
                 return
@@ -47,7 +47,7 @@ class Journey(SequentialTaskSet):
         """A hundred orders back is far enough for any rate that one shopper's thinking time allows."""
         if self.order_id is None:
             return
-        with self.client.get("/orders?limit=100", name="GET /orders (look)", catch_response=True) as answer:
+        with self.client.get("/orders?limit=100", name="/orders (look)", catch_response=True) as answer:
             if answer.status_code != 200:
                 answer.failure(f"HTTP {answer.status_code}, expected 200")
 
@@ -60,7 +60,7 @@ class Visitor(FastHttpUser):
     connection_timeout = 2.0
 
     def on_start(self) -> None:
-        self.client.get("/identity", name="GET /identity (open)")
+        self.client.get("/identity", name="/identity (open)")
 
 
 class Shopper(Visitor):
@@ -79,4 +79,4 @@ class Merchant(Visitor):
 
     @task
     def watch(self) -> None:
-        self.client.get("/orders?limit=100", name="GET /orders (watch)")
+        self.client.get("/orders?limit=100", name="/orders (watch)")

@@ -118,11 +118,11 @@ class Customer(FastHttpUser):
     @task(9)
     def place_order(self) -> None:
         order = {"item": random.choice(("tea", "coffee", "cocoa")), "quantity": random.randint(1, 5)}
-        self.client.post("/orders", json=order, name="POST /orders")
+        self.client.post("/orders", json=order, name="/orders")
 
     @task(1)
     def recent_orders(self) -> None:
-        self.client.get("/orders?limit=10", name="GET /orders")
+        self.client.get("/orders?limit=10", name="/orders")
 
 
 class PeakDay(LoadTestShape):

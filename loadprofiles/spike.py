@@ -43,7 +43,7 @@ class Customer(FastHttpUser):
     @task
     def place_order(self) -> None:
         order = {"item": random.choice(("tea", "coffee", "cocoa")), "quantity": 1}
-        self.client.post("/orders", json=order, name="POST /orders")
+        self.client.post("/orders", json=order, name="/orders")
 
 
 class Spike(LoadTestShape):

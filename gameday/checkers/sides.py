@@ -1,6 +1,7 @@
 """Before, during and after the fault: three stretches of a run that the load is compared over.
 
-    before   the baseline: from its begin to the begin of the steps
+    before   the steady state as it was held: the last `baseline` of the baseline phase, so that what was cold
+             or still starting before it is left out
     during   from the command of the first fault until no fault is left
     after    from then on, as long as there is load
 
@@ -42,11 +43,14 @@ def sides_of(view: View) -> Sides | None:
     if began_ns is None or running_ns is None or not view.injections:
         return None
     fault_ns = view.injections[0].commanded_ns
+    steady_ns = min(running_ns, fault_ns)
+    held_ns = view.plan.steady_state.baseline_ns
+    began_ns = max(began_ns, steady_ns - held_ns) if held_ns else began_ns
     last_ns = max((bucket.start_ns for bucket in view.trace.load), default=0) + SLICE_NS
     end_ns = _end_ns(view)
     end_ns = last_ns if end_ns is None else max(min(end_ns, last_ns), fault_ns)
     return (
-        Side("before", began_ns, min(running_ns, fault_ns)),
+        Side("before", began_ns, steady_ns),
         Side("during", fault_ns, end_ns),
         Side("after", end_ns, last_ns),
     )

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gameday.evidence.figure import LEFT, RIGHT, WIDTH, Canvas, Figure, Shape
+from gameday.evidence.figure import LEFT, LETTER, RIGHT, WIDTH, Canvas, Figure, Shape
 from gameday.evidence.logscale import LogScale, around, tick_words
 from gameday.evidence.series import SLOT_NS, Window
 from gameday.history.histogram import upper_us
@@ -61,10 +61,7 @@ def heat_map(
     canvas.text(LEFT - 66, canvas.y + HIGH / 2, "latency", "lane", "end")
     _paint(canvas, grid, cells)
     canvas.y += HIGH
-    for at_ns, words in marks:
-        x = canvas.x(at_ns)
-        canvas.line(x, top - 4, x, canvas.y, "edge")
-        canvas.text(x + 3, top - 5, words, "note")
+    _edges(canvas, list(marks), top)
     canvas.axis()
     _key(canvas, most)
     about = (
@@ -72,6 +69,17 @@ def heat_map(
         " answers a second; shades are on a logarithmic scale. Above it stand failed and dropped requests."
     )
     return canvas.finish("Latency of good answers over time", about)
+
+
+def _edges(canvas: Canvas, marks: list[tuple[int, str]], top: float) -> None:
+    """Draw where the sides begin; a name that has no room before the next is written to the left."""
+    places = [canvas.x(at_ns) for at_ns, _ in marks]
+    for (_, words), x, following in zip(marks, places, [*places, float(WIDTH)][1:], strict=True):
+        canvas.line(x, top - 4, x, canvas.y, "edge")
+        if x + 6 + LETTER * len(words) < following:
+            canvas.text(x + 3, top - 5, words, "note")
+        else:
+            canvas.text(x - 3, top - 5, words, "note", "end")
 
 
 def _counted(buckets: Iterable[LoadBucket], window: Window) -> _Grid:

@@ -1,6 +1,7 @@
 """The load before, during and after the fault: how many requests there were, and whether anybody saw.
 
-    before   from the baseline's begin to the steps' begin, or the first fault's command if that is earlier
+    before   until the steps' begin (or the first fault's command if that is earlier), for as long as the plan
+             wants the baseline held, but not from before the baseline's begin
     during   from the first fault's command until no fault is left
     after    what load there is from then on
 
@@ -39,10 +40,10 @@ def compared(run: Run) -> list[Other]:
     ended_ns = max((a.start[n] for a in answers.values() for n in range(len(a.start))), default=0) + BUCKET_NS
     over_ns = _over_ns(run)
     over_ns = ended_ns if over_ns is None else max(fault_ns, min(over_ns, ended_ns))
-    sides = {
-        "before": (begun_ns, min(steps_ns, fault_ns)), "during": (fault_ns, over_ns),
-        "after": (over_ns, ended_ns),
-    }  # fmt: skip
+    steps_ns = min(steps_ns, fault_ns)
+    held_ns = get(get(run.plan, "steady_state", dict, PLAN), "baseline_ns", int, PLAN)
+    begun_ns = max(begun_ns, steps_ns - held_ns) if held_ns else begun_ns
+    sides = {"before": (begun_ns, steps_ns), "during": (fault_ns, over_ns), "after": (over_ns, ended_ns)}
     found = []
     for load in rows(run.plan, "load", PLAN):
         name = get(load, "name", str, PLAN)

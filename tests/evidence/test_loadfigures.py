@@ -53,7 +53,7 @@ def test_the_report_shows_the_load_before_during_and_after():
         "Latency of good answers over time",
         "POST /orders",
         "100.0 %",  # Failed during the fault …
-        "275 in all",  # … of what was asked before it.
+        "250 in all",  # … of what was asked before it.
     ):
         assert words in found.text, words
     assert text.count("<desc>") == 2
