@@ -101,7 +101,7 @@ def test_a_plan_may_use_several_profiles_at_once():
     plan = load_plan(ROOT / "experiments" / "busy-evening.yaml")
     assert [load.name for load in plan.load] == ["shoppers", "evening", "promotion"]
     assert len({load.profile for load in plan.load}) == 3
-    assert [load.users for load in plan.load] == [20, None, None]
+    assert [load.users for load in plan.load] == [10, None, None]
 
 
 class Orders:
