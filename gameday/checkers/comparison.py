@@ -5,7 +5,8 @@ side during, for at least half of each; otherwise it is unknown. How many reques
 a service that is back in half a second leaves few, and those are all there were. What so few can tell, their
 intervals say, and under `REQUESTS_MIN` on a side it is said in words as well.
 
-    numbers   [NAME: ]SIDE_requests, _failed, _rate_per_1000s, _failed_ppm[_min|_max],
+    numbers   SIDE_from_ns, _until_ns, _offered_per_1000s
+              [NAME: ]SIDE_requests, _failed, _rate_per_1000s, _failed_ppm[_min|_max],
               _p50_us[_min|_max], _p95_us…, _p99_us…                 SIDE: before, during, after
               [NAME: ]during_less_before_failed_ppm[_min|_max], …    likewise after_less_before
 
@@ -36,9 +37,10 @@ from gameday.history.histogram import merge
 from gameday.history.loadevents import Latency, LoadBucket
 
 REQUESTS_MIN = 30
+SAME = 0.9  # Poisson arrivals, and stretches of a second, are uneven by themselves.
 NAMES_MAX = 20
 BLOCKS_MAX = 512
-OTHERS = "(all others)"
+OTHERS, NAMELESS = "(all others)", "(no name)"
 PERCENTILES = (("p50", 500_000), ("p95", 950_000), ("p99", 990_000))
 
 
@@ -72,6 +74,16 @@ class Comparison:
     load: str
     sides: Sides
     rows: tuple[Row, ...]
+    offered_per_1000s: tuple[int, int, int]
+    is_open: bool  # Its rate was asked for: where it differs, so did what was asked.
+
+    @property
+    def uneven(self) -> str:
+        """Say in words that before and during the fault not the same load was asked for; empty if it was."""
+        before, during = (value / 1000 for value in self.offered_per_1000s[:2])
+        if not self.is_open or min(before, during) >= SAME * max(before, during):
+            return ""
+        return f"{before:.4g}/s were offered before and {during:.4g}/s during: a difference may be the rate's"
 
 
 @dataclass(slots=True)
@@ -96,8 +108,18 @@ class _Heap:
     block_ns: int
     names: dict[str, dict[int, _Block]] = field(default_factory=dict)
     slices: set[int] = field(default_factory=set)
+    intended: int = 0
+
+    @property
+    def covered_ns(self) -> int:
+        return len(self.slices) * SLICE_NS
+
+    @property
+    def offered_per_1000s(self) -> int:
+        return self.intended * 10**12 // self.covered_ns if self.slices else 0
 
     def add(self, bucket: LoadBucket, kept: set[str]) -> None:
+        self.intended += bucket.intended
         at_ns = bucket.start_ns - self.side.start_ns
         number = at_ns // self.block_ns
         self.slices.add((at_ns + SLICE_NS // 2) // SLICE_NS)
@@ -105,7 +127,7 @@ class _Heap:
         unnamed = () if bucket.endpoints else bucket.latency
         self._block("", number).add(bucket.good, bucket.bad + bucket.dropped, unnamed)
         for name, good, bad, latency in bucket.endpoints:
-            self._block(name if name in kept else OTHERS, number).add(good, bad, latency)
+            self._block((name or NAMELESS) if name in kept else OTHERS, number).add(good, bad, latency)
 
     def _block(self, name: str, number: int) -> _Block:
         blocks = self.names.setdefault(name, {})
@@ -131,7 +153,7 @@ class _Heap:
         blocks = [found.get(number, _Block()) for number in range(last + 1)]
         good, bad = sum(b.good for b in blocks), sum(b.bad for b in blocks)
         latency = merge(b.latency.items() for b in blocks)
-        covered_ns = len(self.slices) * SLICE_NS
+        covered_ns = self.covered_ns
         effect = design_effect([(b.bad, b.good + b.bad) for b in blocks])
         return Measured(
             requests=good + bad,
@@ -161,15 +183,24 @@ def compare(view: View, load: str, sides: Sides | None) -> Comparison | None:
     kept = _busiest(mine) if sides is not None else []
     if sides is None or not kept:
         return None
-    heaps = [_Heap(side, _block_ns(side)) for side in sides]
+    before, during, after = heaps = [_Heap(side, _block_ns(side)) for side in sides]
+    wanted = set(kept)
     for bucket in mine:
         heap = next((h for h in heaps if h.side.holds(bucket.start_ns)), None)
         if heap is not None:
-            heap.add(bucket, set(kept))
-    if any(OTHERS in heap.names for heap in heaps):
-        kept.append(OTHERS)
-    rows = tuple(Row(name, *(heap.measured(name) for heap in heaps)) for name in ("", *kept))
-    return Comparison(load, sides, rows)
+            heap.add(bucket, wanted)
+    names = ["", *(name or NAMELESS for name in kept)]
+    names += [OTHERS] if any(OTHERS in heap.names for heap in heaps) else []
+    rows = tuple(Row(name, *(heap.measured(name) for heap in heaps)) for name in names)
+    offered = before.offered_per_1000s, during.offered_per_1000s, after.offered_per_1000s
+    return Comparison(load, sides, rows, offered, _is_open(view, load))
+
+
+def _is_open(view: View, name: str) -> bool:
+    load = next((load for load in view.plan.load if load.name == name), None)
+    if load is None or load.shape:
+        return False
+    return load.rate_per_1000s is not None or any(s.rate_per_1000s is not None for s in load.stages)
 
 
 def _busiest(buckets: Iterable[LoadBucket]) -> list[str]:
@@ -221,6 +252,8 @@ def _finding(comparison: Comparison) -> Finding:
     elif min(measured.requests for _, measured in seen) < REQUESTS_MIN:
         few = f"{whole.before.requests} requests before, {whole.during.requests} during the fault"
         why = f"it informs, and no limit is set; so few can tell little: {few}"
+    if comparison.uneven:
+        why = f"{why}; {comparison.uneven}"
     numbers = tuple(_numbers(comparison))
     return Finding(name_of(comparison.load), verdict, _observed(whole), limit, "", why, (), None, numbers)
 
@@ -250,6 +283,8 @@ def _numbers(comparison: Comparison) -> Iterable[Number]:
     for side in comparison.sides:
         yield f"{side.name}_from_ns", side.start_ns
         yield f"{side.name}_until_ns", side.end_ns
+    for side, offered in zip(comparison.sides, comparison.offered_per_1000s, strict=True):
+        yield f"{side.name}_offered_per_1000s", offered
     for row in comparison.rows:
         prefix = f"{row.name}: " if row.name else ""
         for when, measured in (("before", row.before), ("during", row.during), ("after", row.after)):

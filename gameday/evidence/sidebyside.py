@@ -44,6 +44,8 @@ def table(comparison: Comparison) -> Table:
         " fate: the sample counts for as much less as blocks of time differ more than chance lets them."
         " Latencies are those of good answers; a failed request has none. Dropped arrivals are failed ones."
     )
+    if comparison.uneven:
+        note = f"{comparison.uneven[:1].upper()}{comparison.uneven[1:]}. {note}"
     columns = ("Request", "", "Rate", "Failed", "p50", "p95", "p99")
     return Table(
         f"Load {shown(comparison.load, 60)}: before, during, after", columns, tuple(rows), note, "sides"

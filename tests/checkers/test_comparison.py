@@ -121,3 +121,22 @@ def test_where_nobody_noticed_the_fault_ends_with_the_undo_that_took_over():
     samples(story, "place-order", lambda s: Sample(s.probe, s.sent_ns, s.ended_ns, Reading.GOOD))
     finding = find(story, NAME)
     assert number(finding, "during_until_ns") == 19 * 10**9 - MS
+
+
+def test_a_load_that_was_asked_for_more_during_the_fault_says_so():
+    """The plan's own steps may change a rate: then a difference is not the fault's alone."""
+    story = named(completed())
+    assert "offered" not in find(story, NAME).why
+    story.load = [replace(b, intended=20) if FAULT_NS <= b.start_ns < BACK_NS else b for b in story.load]
+    finding = find(story, NAME)
+    assert "50/s were offered before and" in finding.why
+    assert number(finding, "before_offered_per_1000s") == 50_000
+    closed = replace(story.plan.load[0], rate_per_1000s=None, users=5)
+    story.plan = replace(story.plan, load=(closed,))
+    assert "offered" not in find(story, NAME).why  # Users who wait ask for less: that is the fault's doing.
+
+
+def test_requests_without_a_name_are_not_taken_for_all_of_them():
+    finding = find(named(completed(), ("", "POST /orders")), NAME)
+    parts = [number(finding, f"{name}: before_requests") for name in ("(no name)", "POST /orders")]
+    assert sum(parts) == number(finding, "before_requests") and min(parts) > 0
