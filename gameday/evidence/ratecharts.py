@@ -22,7 +22,7 @@ HIGH = 170
 POINTS_MAX = 200
 PERCENTILES = ("p50", "p95", "p99")
 VERDICTS = ("holds", "fails", "undecided")
-Numbers = Mapping[str, int | str | None]
+Numbers = Mapping[str, int | float | str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Marks:
 def against_rate(plan: Plan, findings: Findings) -> Figure | None:
     """Return the figure of a capacity run; None where no trial was made."""
     numbers = {f.name: dict(f.numbers) for f in findings.findings if f.name.startswith("capacity ")}
-    merged: dict[str, int | str | None] = {}
+    merged: dict[str, int | float | str | None] = {}
     for found in numbers.values():
         merged |= found
     points = points_of(merged)
@@ -85,7 +85,7 @@ def points_of(numbers: Numbers) -> list[RatePoint]:
 
 def _number(numbers: Numbers, key: str) -> float | None:
     value = numbers.get(key)
-    return float(value) if isinstance(value, int) and value > 0 else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
 def _rate(numbers: Numbers, key: str) -> float | None:
