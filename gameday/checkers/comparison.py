@@ -265,15 +265,20 @@ def _is_seen(side: Side, measured: Measured) -> bool:
 
 def _observed(row: Row) -> str:
     share = difference(row.during.failed_share, row.before.failed_share)
-    words = [] if share is None else [f"failed {_signed(share, 100)} points"]
+    words = [] if share is None else [f"failed {_signed(share, 100, 'points')}"]
     delay = difference(dict(row.during.percentiles)["p99"], dict(row.before.percentiles)["p99"])
-    words += [] if delay is None else [f"p99 of good answers {_signed(delay, 1e-3)} ms"]
+    words += [] if delay is None else [f"good p99 {_signed(delay, 1e-3, 'ms')}"]
     return ", ".join(words) or "no difference can be told"
 
 
-def _signed(found: Estimate, scale: float) -> str:
-    ends = ["open" if end is None else f"{end * scale:+.1f}" for end in (found.low, found.high)]
-    return f"{found.value * scale:+.1f} ({ends[0]} to {ends[1]})"
+def _signed(found: Estimate, scale: float, unit: str) -> str:
+    low, high = (None if end is None else f"{end * scale:+.1f}" for end in (found.low, found.high))
+    ends = f"{low} to {high}"
+    if low is None or high is None:
+        ends = (
+            f"at least {low}" if low is not None else f"at most {high}" if high is not None else "not bounded"
+        )
+    return f"{found.value * scale:+.1f} {unit} ({ends})"
 
 
 Number = tuple[str, int | str | None]
