@@ -180,9 +180,9 @@ def _percentile(blocks: list[_Block], latency: dict[int, int], ratio_ppm: int) -
 def compare(view: View, load: str, sides: Sides | None) -> Comparison | None:
     """Return one load over the three sides; None without those, or without names of requests."""
     mine = [b for b in view.trace.load if b.load == load]
-    kept = _busiest(mine) if sides is not None else []
-    if sides is None or not kept:
+    if sides is None or not any(b.endpoints for b in mine):
         return None
+    kept = _busiest(b for b in mine if any(side.holds(b.start_ns) for side in sides))
     before, during, after = heaps = [_Heap(side, _block_ns(side)) for side in sides]
     wanted = set(kept)
     for bucket in mine:

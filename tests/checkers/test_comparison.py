@@ -140,3 +140,12 @@ def test_requests_without_a_name_are_not_taken_for_all_of_them():
     finding = find(named(completed(), ("", "POST /orders")), NAME)
     parts = [number(finding, f"{name}: before_requests") for name in ("(no name)", "POST /orders")]
     assert sum(parts) == number(finding, "before_requests") and min(parts) > 0
+
+
+def test_what_was_asked_for_in_the_warm_up_alone_is_left_out():
+    story = named(completed())
+    story.load = [
+        replace(b, endpoints=(("GET /login", b.good, b.bad, b.latency),)) if b.start_ns < 2900 * MS else b
+        for b in story.load
+    ]
+    assert not [key for key, _ in find(story, NAME).numbers if "login" in key]
