@@ -182,12 +182,12 @@ def compare(view: View, load: str, sides: Sides | None) -> Comparison | None:
     mine = [b for b in view.trace.load if b.load == load]
     if sides is None or not any(b.endpoints for b in mine):
         return None
-    kept = _busiest(b for b in mine if any(side.holds(b.start_ns) for side in sides))
     before, during, after = heaps = [_Heap(side, _block_ns(side)) for side in sides]
+    placed = [(heap, [b for b in mine if heap.side.holds(b.start_ns)]) for heap in heaps]
+    kept = _busiest(b for _, inside in placed for b in inside)
     wanted = set(kept)
-    for bucket in mine:
-        heap = next((h for h in heaps if h.side.holds(bucket.start_ns)), None)
-        if heap is not None:
+    for heap, inside in placed:
+        for bucket in inside:
             heap.add(bucket, wanted)
     names = ["", *(name or NAMELESS for name in kept)]
     names += [OTHERS] if any(OTHERS in heap.names for heap in heaps) else []
