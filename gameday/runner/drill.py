@@ -50,7 +50,7 @@ from gameday.runner.loop import Loop
 from gameday.runner.preflight import OK, Check, LookHost, as_event, monitoring, refuse
 from gameday.runner.ready import Ready, make_ready
 from gameday.runner.software import software
-from gameday.runner.traffic import armed_ledgers, armed_loads
+from gameday.runner.traffic import armed_ledgers, armed_loads, awaited
 
 _LOOK_EVERY_NS = 250_000_000
 GUARDS_LOST_MAX = 3
@@ -284,10 +284,10 @@ class _Drill:
 
     def _arm_loads(self, stack: ExitStack) -> dict[str, LoadCrew]:
         loads = {}
-        plan, clock, inbox = self.plan, self.clock, self.inbox
-        for name, crew in armed_loads(
-            plan, project=self.project, folder=self.folder, clock=clock, inbox=inbox, stack=stack
-        ):
+        for text in awaited(self.plan):
+            self._note(Noted(by="load", mark="", text=text))
+        site = (self.plan, self.project, self.folder, self.clock, self.inbox)
+        for name, crew in armed_loads(*site, stack):
             for number, host in crew.hosts():
                 self._host(number, "load", host.pid, host.marker)
             loads[name] = crew

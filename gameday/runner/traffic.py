@@ -10,14 +10,22 @@ from gameday.history.redact import Redactor
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.ledgers import Ledgers
+from gameday.hosts.load import worker_command
 from gameday.hosts.loadcrew import LoadCrew
 from gameday.plan.model import Plan
 
 ARM_S = 30.0
 
 
+def awaited(plan: Plan) -> Iterator[str]:
+    """Yield what people have to start before the loads can be armed."""
+    for load in plan.load:
+        if load.workers:
+            yield f"load {load.name} waits for {load.workers} workers: {worker_command(load)}"
+
+
 def armed_loads(
-    plan: Plan, *, project: Path, folder: Path, clock: RunClock, inbox: Inbox, stack: ExitStack
+    plan: Plan, project: Path, folder: Path, clock: RunClock, inbox: Inbox, stack: ExitStack
 ) -> Iterator[tuple[str, LoadCrew]]:
     """Arm each load and return it with its name; `stack` ends them.
 

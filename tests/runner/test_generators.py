@@ -56,6 +56,7 @@ def test_a_drill_on_workers_ends_them_and_so_does_the_death_of_its_runner(tmp_pa
         assert code == 0 or "the generator was late or busy" in found["why"], (out, found)
         assert found["numbers"]["intended"] >= 0.95 * found["numbers"]["asked"] > 0
         assert found["numbers"]["times_short"] == 0
+        assert f"load orders waits for 2 workers: gameday load worker --master {bind} --profile" in out
         assert [worker.wait(10) for worker in others] == [0, 0]
     with workers(2, bind, profile) as others:
         run = Run(project, "primary-loss")
