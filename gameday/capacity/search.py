@@ -189,7 +189,7 @@ def _confirmation(search: Search, proven: int | None, refuted: int | None) -> Tr
     last_hold = max(i for i in holds if said[i][0] == proven)
     if refuted is not None and last_fail < min(holds) and tries[refuted] < 2:
         return Trial(refuted, "again")
-    if proven is not None and last_hold < min(fails) and tries[proven] < 2:
+    if proven is not None and last_hold < min(fails) and tries[proven] < 3:
         return Trial(proven, "hysteresis")
     return None
 
