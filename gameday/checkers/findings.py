@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-CHECKER_VERSION = "2"
+CHECKER_VERSION = "3"
 
 
 class Verdict(StrEnum):

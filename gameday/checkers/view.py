@@ -22,7 +22,7 @@ from gameday.history.events import (
     UndoEnded,
     UndoStarted,
 )
-from gameday.history.loadevents import LoadReported
+from gameday.history.loadevents import LoadAsked, LoadReported
 from gameday.history.record import Record, Trace
 from gameday.plan.model import Objective, Plan, Step, StepKind
 
@@ -71,6 +71,8 @@ class View:
     reads: tuple[tuple[int, int, LedgerRead], ...]
     clocks: tuple[tuple[int, int, ClockRead], ...]
     load_lost: str
+    load_asks: tuple[tuple[int, LoadAsked], ...] = ()
+    load_shorts: tuple[tuple[int, int, LoadReported], ...] = ()
     memo: dict[Objective, object] = field(default_factory=dict, compare=False)
 
     @property
@@ -115,9 +117,11 @@ class _Draft:
     run_ended: RunEnded | None = None
     lost: bool = False
     load_lost: str = ""
+    load_asks: list[tuple[int, LoadAsked]] = field(default_factory=list)
+    load_shorts: list[tuple[int, int, LoadReported]] = field(default_factory=list)
     last_ns: int = 0
 
-    def take(self, record: Record) -> None:  # noqa: C901 - one case per event
+    def take(self, record: Record) -> None:  # noqa: C901, PLR0912 - one case per event
         at_ns, seq = record.at_ns, record.seq
         self.last_ns = max(self.last_ns, at_ns)
         match record.event:
@@ -143,6 +147,10 @@ class _Draft:
                 self.clocks.append((at_ns, seq, event))
             case LoadReported(state="lost") as event:
                 self.load_lost = event.detail or "lost"
+            case LoadReported(state="short") as event:
+                self.load_shorts.append((at_ns, seq, event))
+            case LoadAsked() as event:
+                self.load_asks.append((at_ns, event))
             case _:
                 pass
 
@@ -169,6 +177,8 @@ def view_of(plan: Plan, trace: Trace) -> View:
         reads=tuple(draft.reads),
         clocks=tuple(draft.clocks),
         load_lost=draft.load_lost,
+        load_asks=tuple(draft.load_asks),
+        load_shorts=tuple(draft.load_shorts),
     )
 
 

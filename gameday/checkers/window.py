@@ -31,6 +31,7 @@ class Levels:
         }
         buckets = sorted(view.trace.load, key=lambda bucket: bucket.start_ns)
         self._starts = [bucket.start_ns for bucket in buckets]
+        self._sources = _starts_by_source(buckets)
         self._good = [0, *accumulate(b.good for b in buckets)]
         self._valid = [0, *accumulate(b.good + b.bad + b.dropped for b in buckets)]
         self._latencies = {slo.name: _Latencies(buckets, slo) for slo in self._slos if slo.probe is None}
@@ -92,11 +93,26 @@ class Levels:
         if start_ns is None or end_ns is None or not self._is_covered(start_ns, end_ns):
             return None
         low, high = self._between(start_ns, end_ns)
-        return (self._good[high] - self._good[low]) * 1e9 / ((high - low) * SLICE_NS)
+        return (self._good[high] - self._good[low]) * 1e9 / self._slices_ns(start_ns, end_ns)
 
     def _is_covered(self, start_ns: int, end_ns: int) -> bool:
-        low, high = self._between(start_ns, end_ns)
-        return high > low and 2 * (high - low) * SLICE_NS >= end_ns - start_ns
+        covered_ns = self._slices_ns(start_ns, end_ns)
+        return covered_ns > 0 and 2 * covered_ns >= end_ns - start_ns
+
+    def _slices_ns(self, start_ns: int, end_ns: int) -> int:
+        """Return the time of the slices in a window: of the generator that has most, as they run together."""
+        return SLICE_NS * max(
+            (bisect_left(starts, end_ns) - bisect_left(starts, start_ns) for starts in self._sources),
+            default=0,
+        )
+
+
+def _starts_by_source(buckets: list[LoadBucket]) -> list[array[int]]:
+    """Return when the slices of each load and generator began, in order."""
+    found: dict[tuple[str, int], array[int]] = {}
+    for bucket in buckets:
+        found.setdefault((bucket.load, bucket.generator), array("q")).append(bucket.start_ns)
+    return list(found.values())
 
 
 class _Latencies:

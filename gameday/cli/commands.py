@@ -47,6 +47,10 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli import evidence  # noqa: PLC0415
 
             return evidence.carry_out(asked)
+        case "load":
+            from gameday.cli.loads import load  # noqa: PLC0415
+
+            return load(asked)
         case "halt" | "note" | "mark" | "lever":
             return _operate(asked)
         case _:

@@ -293,6 +293,16 @@ COMMANDS: dict[str, Text] = {
             _JSON,
         ),
     ),
+    "load": Text(
+        "load from more machines: `worker` serves a plan's `workers:` from here",
+        "gameday load worker --master 10.0.0.7:5557 --profile loadprofiles/orders.py",
+        (
+            (("do",), {"choices": ("worker",), "help": "what to do"}),
+            (("--master",), {"metavar": "HOST:PORT", "help": "worker: what the plan's `bind` says"}),
+            (("--profile",), {"metavar": "FILE", "help": "worker: the Locust file, the same as the plan's"}),
+            (("--sha256",), {"metavar": "HEX", "default": "", "help": "worker: refuse any other file"}),
+        ),
+    ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),

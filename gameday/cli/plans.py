@@ -79,11 +79,13 @@ def _plan(asked: argparse.Namespace) -> int:
         }
         print(json.dumps(shown, indent=1, ensure_ascii=False))
         return exits.PASS
-    from gameday.runner.preflight import at_home  # noqa: PLC0415 - heavy, and not for JSON
+    from gameday.runner.generators import generators  # noqa: PLC0415 - heavy, and not for JSON
+    from gameday.runner.preflight import at_home  # noqa: PLC0415
 
     print("\n".join([*plan_words(plan), *policy_words(policy, permit, now)]))
     print("Preflight, as far as it needs no target")
-    print("\n".join(f"  {check}" for check in at_home(plan, project, policy, now)))
+    checks = (*at_home(plan, project, policy, now), *generators(plan))
+    print("\n".join(f"  {check}" for check in checks))
     return exits.PASS
 
 

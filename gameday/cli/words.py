@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gameday.plan.approvals import words
 from gameday.plan.limitwords import limit_words
+from gameday.plan.loadwords import begin_words
 from gameday.plan.model import Plan, Step, StepKind, StopCondition
 from gameday.plan.permit import Permit, expired
 from gameday.plan.policy import Policy, policy_digest
@@ -83,11 +84,7 @@ def _approvals(plan: Plan) -> list[str]:
 
 
 def _load(plan: Plan) -> str:
-    parts = []
-    for load in plan.load:
-        rate = f"{load.rate_per_1000s / 1000:g}/s" if load.rate_per_1000s else f"{load.users} users"
-        parts.append(f"{load.profile} at {rate}")
-    return "; ".join(parts) or "none"
+    return "; ".join(f"{load.profile} at {begin_words(load)}" for load in plan.load) or "none"
 
 
 def _step(step: Step) -> list[str]:

@@ -120,8 +120,8 @@ def _rest(event: Command | Report) -> tuple[str, str] | None:
                 "load",
                 f"{event.load} at {load_words(LoadChange(event.load, event.rate_per_1000s, event.users))}",
             )
-        case LoadReported(state="lost"):
-            return "LOAD", f"{event.load} is lost: {event.detail}"
+        case LoadReported(state="lost" | "short"):
+            return "LOAD", f"{event.load} is {event.state}: {event.detail}"
         case LedgerRead():
             when = READ_BACK_WORDS.get(event.occasion, event.occasion)
             if event.ok:

@@ -10,7 +10,7 @@ from gameday.evidence.account import Account
 from gameday.evidence.narrate import narrate
 from gameday.evidence.series import baseline_begin, tally
 from gameday.evidence.tables import Cell, Table, figure, probe_row, row
-from gameday.evidence.words import READ_BACK_WORDS, at, limit, load_words, percent, shown, span
+from gameday.evidence.words import READ_BACK_WORDS, at, begins_at, limit, percent, shown, span
 from gameday.history.events import (
     ClockRead,
     HaltAsked,
@@ -23,7 +23,7 @@ from gameday.history.events import (
 )
 from gameday.history.policyevents import PolicyApplied, Preflighted
 from gameday.history.record import Record, Trace
-from gameday.plan.model import LoadChange, Plan
+from gameday.plan.model import Plan
 
 EVENTS_MAX = 600
 _ON_THE_COVER = ("author", "owner", "roles.", "scenario.", "change_ticket")
@@ -70,7 +70,7 @@ def load(plan: Plan, findings: Findings) -> Table:
         rows.append(
             row(
                 Cell(shown(item.name), shown(item.profile)),
-                figure(load_words(LoadChange(item.name, item.rate_per_1000s, item.users))),
+                figure(begins_at(item)),
                 figure(str(numbers.get("intended", "")), "arrivals"),
                 figure(str(numbers.get("started_on_time", "")), f"{finding.observed} %" if finding else ""),
                 figure(f"{numbers.get('late', '')}"),

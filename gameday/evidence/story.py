@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gameday.checkers.findings import Finding, Findings, Verdict, is_of
 from gameday.evidence.account import Account, FaultRun
-from gameday.evidence.words import OUTCOME_WORDS, count, limit, load_words, name_of, shown, span
+from gameday.evidence.words import OUTCOME_WORDS, begins_at, count, limit, name_of, shown, span
 from gameday.history.events import TargetsResolved
-from gameday.plan.model import LoadChange, Objective, Plan
+from gameday.plan.model import Objective, Plan
 
 _BY = {
     "plan": "The runbook brought it back.",
@@ -79,7 +79,7 @@ def _fault(fault: FaultRun) -> str:
 
 
 def _load(plan: Plan) -> list[str]:
-    return [load_words(LoadChange(item.name, item.rate_per_1000s, item.users)) for item in plan.load]
+    return [begins_at(item) for item in plan.load]
 
 
 def _objective(objective: Objective, findings: Findings) -> list[str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import unicodedata
 
 from gameday.plan.limitwords import limit_words, time_words
-from gameday.plan.model import NS, LoadChange, Plan, StopCondition
+from gameday.plan.loadwords import begin_words
+from gameday.plan.model import NS, Load, LoadChange, Plan, StopCondition
 
 TEXT_MAX = 600
 
@@ -93,7 +94,16 @@ def load_words(change: LoadChange) -> str:
     """Return what a load is asked to do: a rate (open loop) or users (closed loop)."""
     if change.rate_per_1000s is not None:
         return f"{change.rate_per_1000s / 1000:g} requests/s"
-    return count(change.users or 0, "user")
+    if change.users is None:
+        return "the shape of its own"
+    return count(change.users, "user")
+
+
+def begins_at(load: Load) -> str:
+    """Return what a load begins with: a rate, users, stages, or the shape in its own file."""
+    if load.stages or load.shape:
+        return begin_words(load)
+    return load_words(LoadChange(load.name, load.rate_per_1000s, load.users))
 
 
 def name_of(plan: Plan, step_id: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gameday.history.loadevents import LoadAsked, LoadBucket, LoadReported
+from gameday.history.loadevents import GeneratorReady, LoadAsked, LoadBucket, LoadReported
 from gameday.history.people import PeopleCommand, PeopleReport
 from gameday.history.policyevents import PolicyReport
 
@@ -301,6 +301,7 @@ Report = (
     | HostStarted
     | Armed
     | LoadReported
+    | GeneratorReady
     | StepEnded
     | UndoEnded
     | HaltAsked

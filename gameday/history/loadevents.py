@@ -27,16 +27,30 @@ class LoadReported:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorReady:
+    """One generator of a load is ready: its software by version, and the options Locust runs with."""
+
+    load: str
+    generator: int
+    software: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBucket:
     """What one generator of a load did in the 100 ms that began at `start_ns`.
 
     `intended` arrivals were due, `started` were started on time, `late` more than 100 ms late,
     `dropped` never started; `good` and `bad` completed in this bucket. `latency` counts successes
-    by index (`gameday.history.histogram`), from the intended time. `busy`: share of a core, in ppm.
+    by index (`gameday.history.histogram`), from the intended time. `errors` names failures by kind, and
+    beside them `stopped`: requests that we killed, which are in neither good nor bad. `busy`: share of a
+    core, in ppm.
 
     `ages` counts the requests that had no answer when the bucket ended, by how old they were then; it is
-    a picture and does not add up over time. `endpoints` holds (name, good, bad, latency) of each request
-    name: good, bad and latency are the sums over them. Buckets of several generators add up.
+    a picture and does not add up over time; `waiting` is how many. `endpoints` holds (name, good, bad,
+    latency) of each endpoint with any, also when there is only one: good, bad and latency are the sums
+    over them. A name is `GET /path`, the first fifty of a generator; the rest are `(other)`, and what is
+    no request is `(task)` or `(on_start)`. Buckets of several generators add up.
     """
 
     load: str

@@ -1,4 +1,4 @@
-"""The runner's side of a load host: arm it, start, change and stop the load, never wait for it.
+"""The runner's side of one generator: arm it, start, change and stop its load, never wait for it.
 
 Locust is only ever a child process. It is stopped by its control pipe, then by SIGINT, then killed;
 and because the pipe is a lifeline, it stops by itself when the runner dies.
@@ -14,26 +14,45 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gameday.canonical import from_json
 from gameday.errors import RecordError, Refused
-from gameday.history.loadevents import LoadBucket, LoadReported
+from gameday.history.loadevents import GeneratorReady, LoadBucket, LoadReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.processes import MARKER, kill_all, marker_of, new_family, send
 from gameday.hosts.words import one_line
 from gameday.plan.model import Load
+from gameday.plan.pacing import is_open
 
 QUIT_WAIT_S = 1.0
+WORKERS_WAIT_S = 60.0
 
 
 class LoadHost:
-    """One Locust process."""
+    """One Locust process: all of a load, or generator number `generator` of it.
 
-    def __init__(self, load: Load, *, project: Path, folder: Path, clock: RunClock, inbox: Inbox) -> None:
+    `heard_ns` is when it last said anything; what it reports goes to `report`, else to the inbox.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        *,
+        project: Path,
+        folder: Path,
+        clock: RunClock,
+        inbox: Inbox,
+        generator: int = 0,
+        report: Callable[[LoadReported], None] | None = None,
+    ) -> None:
         self.marker = marker_of(new_family(), 0)
+        self.generator = generator
+        self.heard_ns = 0
+        self._report = report or self._post
         self._load = load
         self._project = project.resolve()
         self._folder = folder
@@ -58,6 +77,15 @@ class LoadHost:
         Raises:
             Refused: The file cannot be run, or it is not the one that the plan was made with.
         """
+        self.launch()
+        self.await_ready(timeout_s)
+
+    def launch(self) -> None:
+        """Start Locust, without waiting for it.
+
+        Raises:
+            Refused: The profile is not the one that the plan was made with.
+        """
         self._check_profile()
         self._folder.mkdir(parents=True, exist_ok=True)
         inlet, self._commands = os.pipe()
@@ -68,14 +96,24 @@ class LoadHost:
             os.close(inlet)
             os.close(outlet)
         threading.Thread(target=self._listen, args=(stream,), name="load", daemon=True).start()
-        if not self._ready.wait(timeout_s):
+
+    def await_ready(self, timeout_s: float) -> None:
+        """Wait until it is ready and idle.
+
+        Raises:
+            Refused: The file cannot be run.
+        """
+        if not self._ready.wait(timeout_s + (WORKERS_WAIT_S if self._load.workers else 0)):
             self._refused = f"it was not ready within {timeout_s:g} s"
-        if self._refused:
+        refused = self._refused
+        if refused:
             self.close()
+            todo = f"Try it alone: locust -f {self._load.profile}. "
+            if self._load.workers:
+                todo = f"Start on each machine: {worker_command(self._load)}\n  "
             raise Refused(
-                f"load profile {self._load.profile}: {self._refused}",
-                todo=f"Try it alone: locust -f {self._load.profile}. "
-                f"Its output is in {self._folder}/locust.log.",
+                f"load profile {self._load.profile}: {refused}",
+                todo=f"{todo}Its output is in {self._folder}/locust.log.",
             )
 
     def _check_profile(self) -> None:
@@ -115,20 +153,36 @@ class LoadHost:
             "host": self._load.host,
             "options": list(self._load.options),
             "max_users": self._load.max_users,
-            "open_loop": self._load.rate_per_1000s is not None,
+            "open_loop": is_open(self._load),
+            "timeout_s": self._load.timeout_ns / 1e9,
+            "arrivals": self._load.arrivals,
+            "seed": self._load.seed,
+            "stages": [(s.over_ns, s.rate_per_1000s, s.users) for s in self._load.stages],
+            "shape": self._load.shape,
+            "trace": self._load.trace,
+            "run": _run_of(self._folder),
             "origin_boot_ns": str(self._clock.origin_boot_ns),
+            "generator": self.generator,
+            "sha256": self._load.profile_sha256,
+            "workers": self._load.workers,
+            "bind": self._load.bind,
+            "wait_s": WORKERS_WAIT_S,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(config).encode() + b"\n")
         self._process.stdin.close()
 
     def start(self, rate_per_1000s: int | None, users: int | None) -> None:
-        """Begin to send load."""
-        self._send({"start": _ask(rate_per_1000s, users)})
+        """Begin to send load, all of it from here; with neither, what the plan's stages or the file say."""
+        self.obey("start", {**ask_of(rate_per_1000s, users), "max_users": self._load.max_users})
 
     def change(self, rate_per_1000s: int | None, users: int | None) -> None:
         """Change the load from this instant on."""
-        self._send({"change": _ask(rate_per_1000s, users)})
+        self.obey("change", {**ask_of(rate_per_1000s, users), "max_users": self._load.max_users})
+
+    def obey(self, word: str, ask: dict[str, Any]) -> None:
+        """Hand over one ask (see `gameday.hosts.shares`): `start` or `change`."""
+        self._send({word: ask})
 
     def stop(self) -> None:
         """Stop sending; Locust stays for its last words until `close`."""
@@ -141,6 +195,12 @@ class LoadHost:
             # Once it has been waited for, its pid may be anybody's; its children still carry the mark.
             leader = self._process.pid if self._process.returncode is None else 0
             kill_all(leader, self.marker)
+
+    def end(self, reason: str) -> None:
+        """Kill Locust, which is then reported lost for this reason."""
+        if self._process is not None and self._process.returncode is None:
+            self._failed = self._failed or reason
+            kill_all(self._process.pid, self.marker)
 
     def close(self) -> None:
         """End Locust: by command, then SIGINT, then SIGKILL."""
@@ -173,21 +233,18 @@ class LoadHost:
             self._refused = self._refused or f"it ended with {code} before it was ready{self._last_words()}"
             self._ready.set()
         elif not self._ending:
-            detail = self._failed or f"it ended with {code}{self._last_words()}"
-            self._post(LoadReported(self._load.name, "lost", one_line(detail)))
+            # What was killed had no time for last words: those in its log are others.
+            words = self._last_words() if code >= 0 else ""
+            detail = self._failed or f"it ended with {code}{words}"
+            self._report(LoadReported(self._load.name, "lost", one_line(detail)))
 
     def _take(self, line: bytes) -> None:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            return
+        self.heard_ns = self._clock.now_ns()
+        message = _message_of(line)
         if "bucket" in message:
-            try:
-                bucket = from_json(LoadBucket, message["bucket"])
-            except RecordError:
-                return
-            if self._clock.now_ns() >= 0:
-                self._inbox.put((self._clock.now_ns(), bucket))
+            self._count(message["bucket"])
+        elif "software" in message:
+            self._describe(message)
         elif "ready" in message:
             self._ready.set()
         elif "refused" in message:
@@ -196,21 +253,71 @@ class LoadHost:
         elif "failed" in message:
             self._failed = message["failed"]
         elif "state" in message:
-            self._post(LoadReported(self._load.name, message["state"]))
+            detail = one_line(message.get("detail", ""))
+            self._report(LoadReported(self._load.name, message["state"], detail))
+
+    def _count(self, data: Any) -> None:
+        try:
+            bucket = from_json(LoadBucket, {"generator": self.generator} | data)
+        except RecordError:
+            return
+        if self._clock.now_ns() >= 0:
+            self._inbox.put((self._clock.now_ns(), bucket))
+
+    def _describe(self, message: dict[str, Any]) -> None:
+        """Keep what a generator is made of; a master says it for each of its workers."""
+        number = message.get("generator", self.generator)
+        pairs = [
+            tuple((one_line(k), one_line(v)) for k, v in message[key]) for key in ("software", "options")
+        ]
+        self._post(GeneratorReady(self._load.name, number, *pairs))
+        if message.get("ready"):
+            self._ready.set()
+
+    def at_step(self, step: str) -> None:
+        """Name the step that runs from now on, for the headers of each request."""
+        if self._load.trace:
+            self._send({"step": step})
 
     def _last_words(self) -> str:
         try:
             lines = (self._folder / "locust.log").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return ""
-        return f": {lines[-1].strip()[:200]}" if lines else ""
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1][:200]}" if said else ""
 
-    def _post(self, event: LoadReported) -> None:
+    def _post(self, event: LoadReported | GeneratorReady) -> None:
         self._inbox.put((self._clock.now_ns(), event))
 
 
-def _ask(rate_per_1000s: int | None, users: int | None) -> dict[str, float]:
-    return {"rate": rate_per_1000s / 1000} if rate_per_1000s is not None else {"users": users or 0}
+def ask_of(rate_per_1000s: int | None, users: int | None) -> dict[str, Any]:
+    """Return an ask: a rate, a number of users, or neither: what the plan or the file has of its own."""
+    if rate_per_1000s is not None:
+        return {"rate": rate_per_1000s / 1000}
+    return {"users": users} if users else {}
+
+
+def worker_command(load: Load) -> str:
+    """Return the command that starts one worker of a load, to be given on its machine."""
+    return (
+        f"gameday load worker --master {load.bind} --profile {load.profile} "
+        f"--sha256 {load.profile_sha256[:16]}"
+    )
+
+
+def _message_of(line: bytes) -> dict[str, Any]:
+    """Return what a generator said; nothing where it is no message, as user code may write here too."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _run_of(folder: Path) -> str:
+    """Return the name of the run that a host's folder belongs to; its own name outside of one."""
+    return next((f.parent.name for f in (folder, *folder.parents) if f.name == "hosts"), folder.name)
 
 
 def _package_root() -> str:

@@ -1,11 +1,14 @@
-"""The process in which Locust runs, through its own entry point. The only importer of locust.
+"""The process in which Locust runs, through its own entry point. The only importer of its `main`.
 
 Importing Locust patches the whole process, so it happens here and nowhere else. The user's file is
-not touched: this module adds itself as one more locustfile and hooks Locust's events.
+not touched: this module hooks Locust's events and classes.
 
-    argv[1]  commands, JSON lines: {"start":{"rate":50}} {"change":{…}} {"stop":true} {"quit":true}
-             Its end is the lifeline: when the runner dies, users stop at once.
-    argv[2]  the stream: slices of 100 ms, and {"ready":true} | {"refused":"why"}
+    argv[1]  commands, JSON lines: {"start":{"rate":50}} {"change":{…}} {"step":"3-kill"} {"stop":true}
+             {"quit":true}. An ask holds rate or users, else the plan's stages or the file's shape are
+             followed from now; and max_users, part, parts. The end of the pipe is the lifeline: when
+             the runner dies, users stop at once.
+    argv[2]  the stream: slices of 100 ms, and {"ready":true,"software":…,"options":…} | {"refused":"why"}
+             | {"state":"running"} | {"failed":"why"}, which is its last word
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import os
 import signal
 import sys
 import time
-import traceback
 from typing import Any
 
-DEFAULT_TIMEOUT_S = 5.0
-_POOL_STEP = 10
+from gameday.hosts.shares import share
+
+_REVIVE_EVERY = 10  # slices
+_STOPPED_FOR = 3  # slices
+_RAMP_EVERY_S = 0.1
 
 
 class LoadHost:
@@ -27,98 +32,102 @@ class LoadHost:
 
     def __init__(self, config: dict[str, Any], commands: int, stream: int) -> None:
         from gameday.hosts.loadbuckets import Buckets  # noqa: PLC0415 - after Locust's patching
+        from gameday.hosts.loadguard import Guard  # noqa: PLC0415
 
         self._config = config
         self._commands = commands
-        self.buckets = Buckets(stream, config["load"], int(config["origin_boot_ns"]))
+        self.buckets = Buckets(stream, config["load"], int(config["origin_boot_ns"]), config.get("generator"))
+        self.guard = Guard(self.buckets, lifeline=commands, stream=stream, profile=config["profile"])
+        self._tracer: Any = None
+        self._pool: Any = None
         self._gate: Any = None
-        self._environment: Any = None
-        self._open_loop = config["open_loop"]
-        self._wanted_users = 0
-        self._has_users = False
+        self._shape: Any = None
+        self._ramp: Any = None
+        self._stopped_for = 0
+        self._is_ending = False
+        self.environment: Any = None
+        self.parser: Any = None
+
+    # --- set-up ------------------------------------------------------------------------------
+
+    def keep_parser(self, parser: Any, **_: Any) -> None:
+        """Remember the parser of the options: it knows which of the file's own are secret."""
+        self.parser = parser
 
     def attach(self, environment: Any, **_: Any) -> None:
         """Take hold of Locust once it is set up (its `init` event)."""
         import gevent  # noqa: PLC0415 - Locust's own
 
-        self._environment = environment
+        from gameday.hosts import loadclients  # noqa: PLC0415
+        from gameday.hosts.loadpool import Pool  # noqa: PLC0415
+        from gameday.hosts.loadusers import Users  # noqa: PLC0415
+
+        config, self.environment = self._config, environment
         if not environment.user_classes:
             self.refuse("it defines no user class")
-        if self._open_loop:
-            from gameday.hosts.loadgate import Gate  # noqa: PLC0415 - gevent again
-
-            self._gate = Gate(self.buckets)
-            self._gate.grow = self._grow
+        if config.get("shape") and environment.shape_class is None:
+            self.refuse("it defines no LoadTestShape, and the plan says `shape: true`")
+        # Users live until we say so: no run time, no ramp of Locust's own, a shape only when it is asked for.
+        self._shape, environment.shape_class = environment.shape_class, None
+        self._pool = Pool(environment.runner, config["max_users"])
+        self._gate = self._new_gate() if config["open_loop"] else None
+        timeout_s = config["timeout_s"]
+        loadclients.watch(
+            self.buckets,
+            closed_loop=self._gate is None,
+            timeout_s=timeout_s,
+            headers=self._new_tracer() if config.get("trace") else None,
+        )
         for cls in environment.user_classes:
-            self._prepare(cls)
-        environment.events.request.add_listener(self._on_request)
-        # Users live until we say so: no shape, no run time, no ramp of Locust's own.
-        environment.shape_class = None
+            loadclients.fast_timeout(cls, timeout_s)
+        users = Users(self.buckets, self._pool, self._gate, config["profile"])
+        against = users.prepare(environment.user_classes)
+        if against:
+            self.refuse(against)
+        environment.events.user_error.add_listener(users.on_error)
+        seen = None if self._gate else loadclients.seen_responses()
+        listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen)
+        environment.events.request.add_listener(listener)
         gevent.spawn(self._serve)
         gevent.spawn(self._stream)
 
-    def _prepare(self, cls: Any) -> None:
-        """Put the gate in front of a user class, and a timeout where it has none."""
-        from locust import HttpUser  # noqa: PLC0415 - see the module docstring
+    def _new_gate(self) -> Any:
+        from gameday.hosts.loadarrivals import Arrivals  # noqa: PLC0415
+        from gameday.hosts.loadgate import Gate  # noqa: PLC0415 - gevent again
 
-        if issubclass(cls, HttpUser):
-            _default_timeout(cls)
-        elif getattr(cls, "network_timeout", None) == 60.0:
-            cls.network_timeout = cls.connection_timeout = DEFAULT_TIMEOUT_S
-        gate, began = self._gate, cls.on_start
-        if gate is not None:
-            cls.wait_time = _waits_at(gate)
+        seed = f"{self._config.get('seed', 0)}/{self._config['load']}/{self._config.get('generator') or 0}"
+        poisson = self._config.get("arrivals") == "poisson"
+        return Gate(self.buckets, Arrivals(poisson=poisson, seed=seed), self._pool)
 
-        def on_start(user: Any) -> None:
-            try:
-                began(user)
-            except (Exception, SystemExit) as error:
-                if not self._has_users:  # Later ones may fail because the target does.
-                    self._give_up(error)
-                raise
-            self._has_users = True
-            if gate is not None:
-                gate.wait(user)  # No burst when users appear: each waits for an arrival of its own.
+    def _new_tracer(self) -> Any:
+        from gameday.hosts.loadtrace import Tracer  # noqa: PLC0415
 
-        cls.on_start = on_start
+        self._tracer = Tracer(self._config.get("run", ""), self._config["load"])
+        return self._tracer.headers
 
-    def _give_up(self, error: BaseException) -> None:
-        """Say why not even the first user could start, and end: there would never be any load."""
-        reason = f"{type(error).__name__}: {error}"
-        place = _why(reason, error.__traceback__, self._config["profile"])
-        self.buckets.say({"failed": f"its first user failed in on_start: {place}"})
+    def refuse(self, reason: str) -> None:
+        """Say why the load cannot be run, and end."""
+        self.buckets.say({"refused": reason})
         os._exit(3)
 
-    def _on_request(self, response_time: float | None, exception: Any, **more: Any) -> None:
-        import gevent  # noqa: PLC0415 - cached, a dict look-up
+    def ended(self) -> None:
+        """Locust ends; say so where nobody asked it to."""
+        if not self._is_ending:
+            self.buckets.say({"failed": "its code stopped Locust"})
 
-        latency_s = (response_time or 0.0) / 1000
-        if self._gate is not None:
-            user = getattr(gevent.getcurrent(), "_gameday_user", None) or _user_of(gevent.getcurrent())
-            intended_s = getattr(user, "_gameday_intended_s", None)
-            if intended_s is not None:
-                # The first request of an arrival answers for the time it had to wait as well.
-                latency_s = time.perf_counter() - intended_s
-                user._gameday_intended_s = None
-                self.buckets.in_flight -= 1
-        else:
-            self.buckets.arrived()
-        self.buckets.request(latency_s, _kind(exception, more.get("response")) if exception else "")
-
-    def _grow(self) -> None:
-        """Nobody is free: let the pool grow, up to its limit."""
-        runner = self._environment.runner
-        if self._wanted_users and runner.user_count >= self._wanted_users < self._config["max_users"]:
-            self._wanted_users = min(self._wanted_users + _POOL_STEP, self._config["max_users"])
-            runner.start(self._wanted_users, spawn_rate=1000)
+    # --- control -----------------------------------------------------------------------------
 
     def _serve(self) -> None:
         """Carry out commands until the pipe ends, which means that the runner is dead."""
         import gevent.os  # noqa: PLC0415
 
+        from gameday.hosts.loadversions import effective_options, versions  # noqa: PLC0415
+
         buffer = b""
         os.set_blocking(self._commands, False)
-        self.buckets.say({"ready": True})
+        options = effective_options(self.environment.parsed_options, self.parser)
+        self.guard.start()
+        self.buckets.say({"ready": True, "software": versions(), "options": options})
         while True:
             data = gevent.os.nb_read(self._commands, 65536)
             if not data:
@@ -129,100 +138,123 @@ class LoadHost:
                 self._obey(json.loads(line))
 
     def _obey(self, command: dict[str, Any]) -> None:
-        runner = self._environment.runner
+        runner = self.environment.runner
         ask = command.get("start") or command.get("change")
         if ask is not None:
-            if ask.get("users"):
-                runner.start(int(ask["users"]), spawn_rate=float(ask["users"]))
-            else:
-                rate = float(ask["rate"])
-                self._wanted_users = max(
-                    self._wanted_users, min(max(_POOL_STEP, int(rate / 5)), self._config["max_users"])
-                )
-                runner.start(self._wanted_users, spawn_rate=1000)
-                self._gate.set_rate(rate)
+            self._pool.users_max = ask.get("max_users") or self._pool.users_max
+            self._end_ramp()
+            self._follow(ask)
             self.buckets.say({"state": "running"})
+        elif "step" in command:
+            if self._tracer is not None:
+                self._tracer.at_step(command["step"])
         elif "stop" in command:
+            self._end_ramp()
             if self._gate is not None:
-                self._gate.set_rate(0.0)
+                self._gate.stop()
+            self._pool.wanted = 0
             runner.stop()
-            self.buckets.flush(0)
+            self.buckets.flush()
             self.buckets.say({"state": "stopped"})
         elif "quit" in command:
+            self._is_ending = True
             runner.quit()
+
+    def _follow(self, ask: dict[str, Any]) -> None:
+        """Follow a rate or a number of users, else what the plan or the file has of its own."""
+        from gameday.plan.model import Stage  # noqa: PLC0415
+        from gameday.plan.pacing import staged, steady  # noqa: PLC0415
+
+        parts, part = ask.get("parts") or 1, ask.get("part") or 0
+        stages = [Stage(*stage) for stage in ask.get("stages") or self._config.get("stages") or ()]
+        if ask.get("rate") or ask.get("users"):
+            pace = steady(float(ask.get("rate") or ask["users"]))
+            parts_of_users = 1  # It is our part already.
+        elif self._config.get("shape"):
+            self._start_shape()
+            return
+        else:
+            pace = staged(stages, parts if self._gate is not None else 1)
+            parts_of_users = parts
+        if self._gate is not None:
+            self._pool.ready(pace.level(0.0))
+            self._gate.follow(pace, (part + 1) / parts)
+        else:
+            self._ramp_users(pace, part, parts_of_users)
+
+    def _ramp_users(self, pace: Any, part: int, parts: int) -> None:
+        """Have our part of the users that the pace asks for at each instant."""
+        import gevent  # noqa: PLC0415
+
+        began_s = time.perf_counter()
+
+        def follow() -> None:
+            users = share(round(pace.level(time.perf_counter() - began_s)), part, parts)
+            if users != self._pool.wanted:
+                self._pool.have(users)
+
+        def ramp() -> None:
+            while time.perf_counter() - began_s <= pace.lines[-1].begin_s + 1.0:
+                gevent.sleep(_RAMP_EVERY_S)
+                follow()
+
+        follow()
+        if len(pace.lines) > 1:
+            self._ramp = gevent.spawn(ramp)
+
+    def _start_shape(self) -> None:
+        """Let the file's LoadTestShape decide, as Locust does; where it ends before we do, the load ends."""
+        runner, shape = self.environment.runner, self._shape
+        tick = shape.tick
+
+        def watched() -> Any:
+            asked = tick()
+            if asked is None:
+                self.buckets.flush()
+                self.buckets.say({"failed": "its LoadTestShape ended before the drill did"})
+                os._exit(3)
+            return asked
+
+        shape.tick = watched
+        self.environment.shape_class = shape
+        runner.start_shape()
+        self._ramp = runner.shape_greenlet
+
+    def _end_ramp(self) -> None:
+        if self._ramp is not None:
+            self._ramp.kill()
+            self._ramp = self.environment.runner.shape_greenlet = None
+            self.environment.shape_class = None
+
+    def _look_if_stopped(self) -> None:
+        """A file may stop Locust; users that we would make again must not hide it."""
+        is_stopped = self._pool.wanted and self.environment.runner.state in ("stopping", "stopped", "cleanup")
+        self._stopped_for = self._stopped_for + 1 if is_stopped else 0
+        if self._stopped_for >= _STOPPED_FOR:
+            self.buckets.say({"failed": "its code stopped Locust"})
+            os._exit(3)
 
     def _stream(self) -> None:
         import gevent  # noqa: PLC0415
 
-        due_s = time.perf_counter()
+        due_s, count = time.perf_counter(), 0
         while True:
             due_s = max(due_s + 0.1, time.perf_counter())
             gevent.sleep(max(due_s - time.perf_counter(), 0.0))
-            self.buckets.flush(max(self.buckets.in_flight, 0))
-
-    def refuse(self, reason: str) -> None:
-        """Say why the load cannot be run, and end."""
-        self.buckets.say({"refused": reason})
-        os._exit(3)
-
-
-def _default_timeout(cls: Any) -> None:
-    """Requests waits for ever by default, and a stalled target would silence its users unseen."""
-    if getattr(cls, "_gameday_timeout", False):
-        return
-    made = cls.__init__
-
-    def make(user: Any, *args: Any, **more: Any) -> None:
-        made(user, *args, **more)
-        send = user.client.request
-
-        def request(method: Any, url: Any, *a: Any, **k: Any) -> Any:
-            k.setdefault("timeout", DEFAULT_TIMEOUT_S)
-            return send(method, url, *a, **k)
-
-        user.client.request = request
-
-    cls.__init__ = make
-    cls._gameday_timeout = True
-
-
-def _waits_at(gate: Any) -> Any:
-    """Return a `wait_time` method: a bound method would be called without its user."""
-
-    def wait_time(user: Any) -> float:
-        return float(gate.wait(user))
-
-    return wait_time
-
-
-def _user_of(greenlet: Any) -> Any:
-    """Return the Locust user that runs in a greenlet, and remember it there."""
-    args = getattr(greenlet, "args", ())
-    user = args[0] if args else None
-    greenlet._gameday_user = user
-    return user
-
-
-def _kind(exception: Any, response: Any) -> str:
-    """Name a failure as the evidence has it: refused, reset, timeout, dns, http-503, assertion, other."""
-    status = getattr(response, "status_code", 0) or 0
-    if status >= 400:
-        return f"http-{status}"
-    text = f"{type(exception).__name__} {exception}".lower()
-    for kind, words in (
-        ("refused", ("refused",)),
-        ("timeout", ("timeout", "timed out")),
-        ("reset", ("reset", "broken pipe", "closed", "aborted", "disconnected")),
-        ("dns", ("getaddrinfo", "name or service", "resolve")),
-        ("assertion", ("catchresponse", "assertion")),
-    ):
-        if any(word in text for word in words):
-            return kind
-    return "other"
+            self.buckets.flush()
+            count += 1
+            self._look_if_stopped()
+            if self._gate is not None and count % _REVIVE_EVERY == 0:
+                self._pool.revive()
 
 
 def main() -> None:
     """Read the configuration, then hand over to Locust's own `main`."""
+    if sys.argv[1:2] == ["worker"]:
+        from gameday.hosts.loadworker import work  # noqa: PLC0415 - a worker of another machine's load
+
+        work(LoadHost, *sys.argv[2:])
+        return
     with os.fdopen(os.dup(0), "rb") as pipe:
         config = json.loads(pipe.readline())
     commands, stream = int(sys.argv[1]), int(sys.argv[2])
@@ -231,27 +263,39 @@ def main() -> None:
     sys.argv += config["options"]
     if config["host"]:
         sys.argv += ["--host", config["host"]]
+    if config["workers"]:
+        bind_host, _, bind_port = config["bind"].rpartition(":")
+        sys.argv += ["--master", "--master-bind-host", bind_host, "--master-bind-port", bind_port]
+        sys.argv += ["--expect-workers", str(config["workers"])]
     sys.path.insert(0, os.path.dirname(config["profile"]))  # noqa: PTH120 - as Locust does it
     sys.path.insert(1, config["project"])
     import locust.main  # noqa: PLC0415 - the one place
     from locust import events, runners  # noqa: PLC0415
 
-    host = LoadHost(config, commands, stream)
+    from gameday.hosts.loadusers import place_of  # noqa: PLC0415 - gevent, after Locust's patching
+
+    host: Any = LoadHost(config, commands, stream)
+    events.init_command_line_parser.add_listener(host.keep_parser)  # type: ignore[no-untyped-call]
+    if config["workers"]:
+        from gameday.hosts.loadmaster import LoadMaster  # noqa: PLC0415 - it needs gevent
+
+        host = LoadMaster(config, commands, stream)
     events.init.add_listener(host.attach)  # type: ignore[no-untyped-call]
     _hold_back(runners.LocalRunner)
     try:
         locust.main.main()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
-        if host._environment is None:
+        if host.environment is None:
             reason = f"it ended with {ended.code} while it was imported"
-            place = _why(reason, sys.exc_info()[2], config["profile"])
+            place = place_of(reason, sys.exc_info()[2], config["profile"])
             if place == reason:  # Not the profile's doing: Locust's own words stand in the log.
                 sys.exit(ended.code)
             host.refuse(place)
+        host.ended()
         raise
     except BaseException as error:  # noqa: BLE001 - user code, at import
         reason = f"{type(error).__name__}: {error}"
-        host.refuse(_why(reason, error.__traceback__, config["profile"]))
+        host.refuse(place_of(reason, error.__traceback__, config["profile"]))
 
 
 def _hold_back(runner_class: Any) -> None:
@@ -265,12 +309,6 @@ def _hold_back(runner_class: Any) -> None:
         return first(runner, user_count, spawn_rate, *args, **more)
 
     runner_class.start = start
-
-
-def _why(reason: str, trace: Any, profile: str) -> str:
-    lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == profile]
-    place = f"line {lines[-1]}: " if lines else ""
-    return f"{place}{' '.join(reason.split())}"[:500]
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
 from gameday.plan.ledgers import ledgers
-from gameday.plan.loadoptions import refused_options
+from gameday.plan.loads import compile_load
 from gameday.plan.model import (
     Activity,
     BlastRadius,
-    Load,
     LoadChange,
     Objective,
     Plan,
@@ -46,7 +45,6 @@ from gameday.plan.schema import (
     RunbookIn,
     UndoIn,
 )
-from gameday.plan.schema_load import LoadIn
 from gameday.plan.schema_people import ApprovalIn, ManualIn
 from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where
@@ -98,7 +96,9 @@ class Compiler:
                 for o in plan.objectives
             ),
             recovery=plan.recovery,
-            load=tuple(self._load(item, ("load", n)) for n, item in enumerate(plan.load)),
+            load=tuple(
+                compile_load(item, ("load", n), self.at, self.files) for n, item in enumerate(plan.load)
+            ),
             probes=probes,
             slos=tuple(
                 Slo(name, s.window, s.objective, s.probe, s.load, s.below)
@@ -114,19 +114,6 @@ class Compiler:
         )
 
     # --- parts -------------------------------------------------------------------------------
-
-    def _load(self, item: LoadIn, where: Where) -> Load:
-        if (item.rate is None) == (item.users is None):
-            self.at.complain(where, "exactly one of `rate` (open loop) and `users` (closed loop) is needed")
-        for number, said in refused_options(item.options):
-            self.at.complain((*where, "options", number), said)
-        sha256 = self.files.digest(self.at, (*where, "profile"), item.profile)
-        name = item.name or re.sub(r"[^\w-]+", "-", item.profile.rpartition("/")[2].removesuffix(".py"))
-        return Load(
-            name=name, profile=item.profile, profile_sha256=sha256,
-            rate_per_1000s=item.rate, users=item.users,
-            host=item.host, max_users=item.max_users, options=tuple(item.options),
-        )  # fmt: skip
 
     def _probe(self, name: str, item: ProbeIn) -> Probe:
         where: Where = ("probes", name)

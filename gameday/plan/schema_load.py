@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from gameday.plan.shape import Duration, Key, Part, Rate
+from gameday.plan.units import duration_ns, rate_per_1000s
 
 PROCESSES_MAX = 64
+
+
+def _over_ns(value: Any) -> int:
+    return 0 if value in ("0s", "0ms") else duration_ns(value)
+
+
+def _stage_rate(value: Any) -> int:
+    return 0 if value == "0/s" else rate_per_1000s(value)
+
+
+Over = Annotated[
+    int,
+    BeforeValidator(_over_ns),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["0s", "1m"]}),
+]
+StageRate = Annotated[
+    int,
+    BeforeValidator(_stage_rate),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "examples": ["0/s", "50/s"]}
+    ),
+]
 
 
 class StageIn(Part):
     """A straight line to a rate or a number of users; `over: 0s` is a step."""
 
-    over: Duration
-    rate: Rate | None = None
+    over: Over
+    rate: StageRate | None = None
     users: int | None = Field(default=None, ge=0, le=100_000)
 
 

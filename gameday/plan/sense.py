@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gameday.plan.model import PPM, Plan, Segment, Step, StepKind
+from gameday.plan.pacing import is_open
 from gameday.plan.people import people_warnings
 from gameday.plan.radius import too_much
 from gameday.plan.source import Source
@@ -59,10 +60,16 @@ def _check_names(plan: Plan, source: Source) -> None:
         for name, count in Counter(names).items():
             if count > 1:
                 source.complain((what,), f"{name!r} is the name of {count} of them: names must differ")
-    loads = {load.name for load in plan.load}
+    loads = {load.name: load for load in plan.load}
     for step in plan.steps:
-        if step.load is not None:
-            _known(source, ("steps",), step.load.load, loads, "load")
+        if step.load is None:
+            continue
+        _known(source, ("steps",), step.load.load, set(loads), "load")
+        load = loads.get(step.load.load)
+        if load is not None and is_open(load) != (step.load.rate_per_1000s is not None):
+            loop, key = ("an open", "rate") if is_open(load) else ("a closed", "users")
+            said = f"step {step.name!r}: load {load.name!r} is {loop} loop: change its `{key}`"
+            source.complain(("steps",), said)
 
 
 def _check_steps(plan: Plan, source: Source) -> None:

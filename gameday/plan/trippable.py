@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gameday.plan.limitwords import time_words
+from gameday.plan.loadwords import peak_per_1000s
 from gameday.plan.model import PPM, LimitKind, Plan, Probe, Slo, StopCondition
 from gameday.plan.when import steps_ns
 
@@ -75,8 +76,8 @@ def _too_rich(condition: StopCondition, slo: Slo, longest_ns: int) -> Iterator[s
 
 
 def _too_little_load(plan: Plan, condition: StopCondition, longest_ns: int) -> Iterator[str]:
-    if condition.kind is LimitKind.FAILED and all(load.rate_per_1000s for load in plan.load):
-        rates = {load.name: load.rate_per_1000s or 0 for load in plan.load}
+    if condition.kind is LimitKind.FAILED and all(peak_per_1000s(load) for load in plan.load):
+        rates = {load.name: peak_per_1000s(load) or 0 for load in plan.load}
         for step in plan.steps:
             if step.load is not None and step.load.rate_per_1000s:
                 rates[step.load.load] = max(rates.get(step.load.load, 0), step.load.rate_per_1000s)
@@ -84,7 +85,11 @@ def _too_little_load(plan: Plan, condition: StopCondition, longest_ns: int) -> I
         most = sum(rates.values()) * span_ns // 10**12
         if (condition.failed_above or 0) >= most:
             yield f"the load makes at most {most} requests in {_about(span_ns)}"
-    if condition.kind is LimitKind.ACHIEVED and plan.load and all(load.users for load in plan.load):
+    if (
+        condition.kind is LimitKind.ACHIEVED
+        and plan.load
+        and not any(peak_per_1000s(load) for load in plan.load)
+    ):
         yield "users are a closed loop, in which every request starts on time"
 
 

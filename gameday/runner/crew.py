@@ -24,7 +24,7 @@ from gameday.history.loadevents import LoadAsked
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.ledgers import Ledgers
-from gameday.hosts.load import LoadHost
+from gameday.hosts.loadcrew import LoadCrew
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.bind import RUN_DIR
@@ -142,7 +142,7 @@ class Crew:
         clock: RunClock,
         inbox: Inbox,
         hosts: ActionHosts,
-        loads: Mapping[str, LoadHost] | None = None,
+        loads: Mapping[str, LoadCrew] | None = None,
         ledgers: Ledgers | None = None,
     ) -> None:
         self._steps = {step.id: step for step in plan.steps}
@@ -156,8 +156,10 @@ class Crew:
         """Hand one recorded command to whoever does it. Never waits."""
         match command:
             case StepStarted():
+                self._at_step(command.step)
                 self._start(command.step)
             case UndoStarted():
+                self._at_step(f"undo of {command.step}")
                 self._undo(command.step)
             case KillAsked():
                 host = self._hosts.get(command.step, command.role)
@@ -189,6 +191,10 @@ class Crew:
             self._post(UndoEnded(name, undone=False, detail="no host is armed for this undo"))
         else:
             host.go(name, "undo")
+
+    def _at_step(self, step: str) -> None:
+        for load in self._loads.values():
+            load.at_step(step)
 
     def _load(self, command: LoadAsked) -> None:
         load = self._loads.get(command.load)

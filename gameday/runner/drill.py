@@ -30,7 +30,7 @@ from gameday.hosts.clock import RunClock, utc_text
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.clockwatch import ClockWatch
 from gameday.hosts.inbox import Inbox, new_inbox
-from gameday.hosts.load import LoadHost
+from gameday.hosts.loadcrew import LoadCrew
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.secretvalues import redactor, sweep
 from gameday.hosts.whoami import login_name
@@ -229,7 +229,7 @@ class _Drill:
         assert self.guard is not None
         self.guard.wait_armed()
         probes = self._arm_probes(stack, hosts)
-        self._preflight(look, probes, len(loads))
+        self._preflight(look, probes, sum(len(tuple(crew.hosts())) for crew in loads.values()))
         site = (self.plan, self.project, self.folder, self.clock, self.inbox)
         ledgers = armed_ledgers(*site, self.redact, stack, self._host)
         self._listen(stack)
@@ -282,14 +282,15 @@ class _Drill:
         self._note(as_event(checks))
         refuse(checks)
 
-    def _arm_loads(self, stack: ExitStack) -> dict[str, LoadHost]:
+    def _arm_loads(self, stack: ExitStack) -> dict[str, LoadCrew]:
         loads = {}
         plan, clock, inbox = self.plan, self.clock, self.inbox
-        for name, host in armed_loads(
+        for name, crew in armed_loads(
             plan, project=self.project, folder=self.folder, clock=clock, inbox=inbox, stack=stack
         ):
-            self._host(f"load-{name}", "load", host.pid, host.marker)
-            loads[name] = host
+            for number, host in crew.hosts():
+                self._host(number, "load", host.pid, host.marker)
+            loads[name] = crew
         return loads
 
     def _listen(self, stack: ExitStack) -> None:

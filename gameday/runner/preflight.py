@@ -160,7 +160,7 @@ def history_bytes(plan: Plan, policy: Policy | None = None) -> int:
     """
     lasts_s = longest_ns(plan, policy) / NS
     per_s = sum(NS / probe.every_ns for probe in plan.probes) * SAMPLE_BYTES
-    per_s += len(plan.load) * BUCKETS_PER_S * BUCKET_BYTES
+    per_s += sum(load.workers or load.processes for load in plan.load) * BUCKETS_PER_S * BUCKET_BYTES
     per_s += sum(NS / ledger.every_ns for ledger in plan.ledgers) * ENTRY_BYTES
     return int((per_s + 4 * EVENT_BYTES) * lasts_s)
 

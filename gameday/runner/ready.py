@@ -25,6 +25,7 @@ from gameday.plan.policyfile import find_policy
 from gameday.plan.when import left_ns
 from gameday.runner.approvals import Paper, Terms, given_beforehand, terms_of
 from gameday.runner.arming import Resolved, check_whole, resolve
+from gameday.runner.generators import generators
 from gameday.runner.lease import SharedLease
 from gameday.runner.lever import Levers
 from gameday.runner.machinelease import MachineLease
@@ -113,6 +114,7 @@ def make_ready(
     papers = given_beforehand(plan, terms, project, operator, login_name())
     checks += approvals(terms, papers)
     checks += at_home(plan, project, policy, now)
+    checks += generators(plan)
     refuse(checks)
     found = resolve(plan, project, policy, now)
     lease = _take_leases(policy, found, stack, operator=operator, run=run)

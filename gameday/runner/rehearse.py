@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gameday.hosts.clock import RunClock
@@ -74,7 +74,12 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
 def _try_loads(plan: Plan, project: Path, folder: Path) -> list[Check]:
     checks = []
     for load in plan.load:
-        host = LoadHost(load, project=project, folder=folder / load.name, clock=RunClock(), inbox=new_inbox())
+        alone = replace(
+            load, processes=1, workers=0
+        )  # The file is tried here; workers are not needed for it.
+        host = LoadHost(
+            alone, project=project, folder=folder / load.name, clock=RunClock(), inbox=new_inbox()
+        )
         try:
             host.arm(30.0)
             checks.append(Check("generator", OK, f"{load.profile} can be run; no request was sent"))

@@ -10,7 +10,7 @@ from gameday.history.redact import Redactor
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.ledgers import Ledgers
-from gameday.hosts.load import LoadHost
+from gameday.hosts.loadcrew import LoadCrew
 from gameday.plan.model import Plan
 
 ARM_S = 30.0
@@ -18,7 +18,7 @@ ARM_S = 30.0
 
 def armed_loads(
     plan: Plan, *, project: Path, folder: Path, clock: RunClock, inbox: Inbox, stack: ExitStack
-) -> Iterator[tuple[str, LoadHost]]:
+) -> Iterator[tuple[str, LoadCrew]]:
     """Arm each load and return it with its name; `stack` ends them.
 
     Raises:
@@ -26,10 +26,10 @@ def armed_loads(
     """
     for load in plan.load:
         where = folder / "hosts" / f"load-{load.name}"
-        host = LoadHost(load, project=project, folder=where, clock=clock, inbox=inbox)
-        stack.callback(host.close)
-        host.arm(ARM_S)
-        yield load.name, host
+        crew = LoadCrew(load, project=project, folder=where, clock=clock, inbox=inbox)
+        stack.callback(crew.close)
+        crew.arm(ARM_S)
+        yield load.name, crew
 
 
 def armed_ledgers(

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from .segments import GOOD, PERCENTILES_PPM, PPM, UNREADABLE, Level, Loads, Samples
+from .segments import BUCKET_NS, GOOD, PERCENTILES_PPM, PPM, UNREADABLE, Level, Loads, Samples
 from .strictjson import get, maybe, rows, texts
-
-BUCKET_NS = 100_000_000
 
 
 def load_levels(plan: dict[str, Any]) -> list[Level]:
@@ -52,6 +50,9 @@ class Levels:
         }
         order = sorted(range(len(loads.start)), key=loads.start.__getitem__)
         self._starts = [loads.start[n] for n in order]
+        self._sources: dict[int, list[int]] = {}
+        for n in order:
+            self._sources.setdefault(loads.source[n], []).append(loads.start[n])
         self._good, self._valid, self._counted = (
             _sums(column, order) for column in (loads.good, loads.valid, loads.counted)
         )
@@ -99,8 +100,13 @@ class Levels:
         return (self._good[high] - self._good[low]) * 1e9 / covered_ns
 
     def _covered_ns(self, start_ns: int, end_ns: int) -> int:
-        """Return the time of the buckets in a window; 0 where that is less than half of it."""
-        count = bisect_left(self._starts, end_ns) - bisect_left(self._starts, start_ns)
+        """Return the time of the buckets in a window; 0 where that is less than half of it.
+
+        Generators run side by side: the one with the most buckets tells how much of the window is there.
+        """
+        count = max(
+            (bisect_left(s, end_ns) - bisect_left(s, start_ns) for s in self._sources.values()), default=0
+        )
         return count * BUCKET_NS if 2 * count * BUCKET_NS >= end_ns - start_ns else 0
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .offered import offered
 from .run import PLAN, Run
 from .segments import PPM, Total
 from .strictjson import get, maybe, rows, texts
 
-ACHIEVED_MIN_PPM = 980_000
+ACHIEVED_MIN_PPM = OFFERED_MIN_PPM = 980_000
 BUSY_MAX_PPM = 900_000
 HALTED_OUTSIDE = ("baseline", "history", "load", "watchdog", "safety lever", "lease", "approval")
 
@@ -57,22 +58,28 @@ def effects(run: Run) -> list[Other]:
 
 def loads(run: Run) -> list[Other]:
     """Return for each load whether what was offered was achieved."""
-    lost = any(r.data.get("state") == "lost" for r in run.history.all("LoadReported"))
+    reports = run.history.all("LoadReported")
+    lost = any(r.data.get("state") == "lost" for r in reports)
     found = []
     for load in rows(run.plan, "load", PLAN):
         name = get(load, "name", str, PLAN)
         total = run.history.loads.totals.get(name, Total())
+        asked, slack = offered(run, load, total)
+        shorts = sum(r.data.get("state") == "short" and r.data.get("load") == name for r in reports)
         numbers = {
-            "intended": total.intended, "started_on_time": total.started, "late": total.late,
+            "asked": asked, "intended": total.intended, "started_on_time": total.started, "late": total.late,
             "dropped": total.dropped, "good": total.good, "bad": total.bad,
-            "generator_busy_max_ppm": total.busy_ppm,
+            "generator_busy_max_ppm": total.busy_ppm, "times_short": shorts,
         }  # fmt: skip
-        found.append(Other(f"load {name}", _load(total, lost=lost), numbers))
+        short = shorts > 0
+        if asked is not None:
+            short = (total.intended + slack) * PPM < asked * OFFERED_MIN_PPM
+        found.append(Other(f"load {name}", _load(total, lost=lost, short=short), numbers))
     return found
 
 
-def _load(total: Total, *, lost: bool) -> str:
-    if lost or not total.intended or not total.good + total.bad:
+def _load(total: Total, *, lost: bool, short: bool) -> str:
+    if lost or short or not total.intended or not total.good + total.bad:
         return "unknown"
     if total.started * PPM // total.intended >= ACHIEVED_MIN_PPM:
         return "pass"

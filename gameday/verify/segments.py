@@ -24,6 +24,7 @@ SAMPLES_MAX = 20_000_000
 BUCKETS_MAX = 2_000_000
 ENTRIES_MAX = 1_500_000
 NAMES_MAX = 4096
+BUCKET_NS = 100_000_000
 GOOD, BAD, UNREADABLE = 0, 1, 2
 NUMBERS = ("intended", "started", "late", "dropped", "good", "bad", "busy_ppm", "start_ns")
 READINGS = {"good": GOOD, "bad": BAD, "unreadable": UNREADABLE}
@@ -111,6 +112,7 @@ class Total:
     good: int = 0
     bad: int = 0
     busy_ppm: int = 0
+    last_ns: int = 0
 
     def add(self, bucket: dict[str, int]) -> None:
         """Add a bucket of the same load."""
@@ -121,6 +123,7 @@ class Total:
         self.good += bucket["good"]
         self.bad += bucket["bad"]
         self.busy_ppm = max(self.busy_ppm, bucket["busy_ppm"])
+        self.last_ns = max(self.last_ns, bucket["start_ns"] + BUCKET_NS)
 
 
 class Loads:
@@ -130,6 +133,8 @@ class Loads:
         self.levels = levels
         self.totals: dict[str, Total] = {}
         self.start, self.good, self.valid, self.counted = array("q"), array("q"), array("q"), array("q")
+        self.source = array("q")  # Which load and generator each bucket is of.
+        self._sources: dict[tuple[str, int], int] = {}
         self.below = {level.name: array("q") for level in levels}
         self._edges: dict[int, float] = {}
 
@@ -140,11 +145,18 @@ class Loads:
             if len(self.start) >= BUCKETS_MAX or len(self.totals) > NAMES_MAX:
                 raise Broken(f"{where}: more than {BUCKETS_MAX} buckets or {NAMES_MAX} loads")
             number = {key: get(data, key, int, where) for key in NUMBERS}
-            self.totals.setdefault(get(data, "load", str, where), Total()).add(number)
+            load = get(data, "load", str, where)
+            self.totals.setdefault(load, Total()).add(number)
+            self._note_source(load, maybe(data, "generator", int, where) or 0, where)
             self.start.append(number["start_ns"])
             self.good.append(number["good"])
             self.valid.append(number["good"] + number["bad"] + number["dropped"])
             self._latency(get(data, "latency", list, where), where)
+
+    def _note_source(self, load: str, generator: int, where: str) -> None:
+        if (load, generator) not in self._sources and len(self._sources) >= NAMES_MAX:
+            raise Broken(f"{where}: more than {NAMES_MAX} generators")
+        self.source.append(self._sources.setdefault((load, generator), len(self._sources)))
 
     def _latency(self, pairs: list[Any], where: str) -> None:
         counted = 0

@@ -75,7 +75,7 @@ MISTAKES = [
         "steps:\n  - manual: call somebody\n    timeout: 5m\n    point_of_no_return: true\n",
         "a point of no return belongs in a runbook",
     ),
-    ("rate: 50/s, ", "", "exactly one of `rate` (open loop) and `users`"),
+    ("rate: 50/s, ", "", "exactly one of `rate` (open loop), `users`"),
 ]
 
 

@@ -1,0 +1,381 @@
+"""Load: is it what was asked for, is it told truly, and what does the telling cost? Beside plain Locust.
+
+    python -m tests.bench.load [SECONDS]        of each run; 12 by default
+
+- cost: what our `request` listener and our wrapper of the clients cost a request, in µs (at most 2 for
+  the listener);
+- rate: the same file with the same users, plain `locust --headless` and gameday in turn, against a C target
+  that answers at once: gameday reaches at least 98 % of plain Locust's rate. wrk and ab stand beside it;
+- truth: a C target that notes each request and holds it for a known time, with a stall of 2 s: what
+  gameday says of p50, p99 and p99.9 against what was true, matched request by request by its number, plain
+  Locust beside it; and the arrivals against the rate that was asked for, up to the generator's limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+
+from gameday.history.events import LoadBucket
+from gameday.history.histogram import merge, percentile_us
+from gameday.hosts.clock import RunClock
+from gameday.hosts.inbox import new_inbox
+from gameday.hosts.load import LoadHost
+from gameday.plan.model import Load
+
+SOURCE = Path(__file__).with_name("truthserver.c")
+CLOSED = """
+from locust import {user}, constant, task
+class Caller({user}):
+    wait_time = constant(0)
+    @task
+    def call(self):
+        self.client.get("/")
+"""
+NUMBERED = """
+import itertools
+from locust import {user}, constant_throughput, task
+NUMBERS = itertools.count()
+class Caller({user}):
+    wait_time = constant_throughput({each})
+    @task
+    def call(self):
+        self.client.get(f"/r?id={{next(NUMBERS)}}", name="/r")
+"""
+
+
+@contextmanager
+def target(folder, base_us=0, *stalls):
+    """Run the C target; yield its port and, once stopped, the file of its records."""
+    program = folder / "truthserver"
+    if not program.exists():
+        subprocess.run(["gcc", "-O2", "-o", str(program), str(SOURCE)], check=True)
+    records = folder / "records.txt"
+    records.unlink(missing_ok=True)
+    server = subprocess.Popen(
+        [str(program), str(records), str(base_us), *stalls], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    port = int(server.stdout.readline())
+
+    def stop():
+        if server.poll() is None:
+            server.stdin.close()
+            server.wait(30)
+        rows = [tuple(map(int, line.split())) for line in records.read_text().splitlines()]
+        return {number: (arrived, answered) for number, arrived, answered in rows}
+
+    try:
+        yield f"http://127.0.0.1:{port}", stop
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+
+
+def gameday(folder, profile, url, seconds, settle_s=1.0, drain_s=0.0, **load):
+    """Return the buckets of `seconds` of load, after `settle_s`, and of `drain_s` after it was stopped."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    (place / "profile.py").write_text(profile)
+    sha256 = hashlib.sha256(profile.encode()).hexdigest()
+    inbox, clock = new_inbox(), RunClock()
+    plan = Load("bench", "profile.py", sha256, host=url, **load)
+    host = LoadHost(plan, project=place, folder=place / "load", clock=clock, inbox=inbox)
+    try:
+        host.arm(60)
+        host.start(plan.rate_per_1000s, plan.users)
+        time.sleep(settle_s + seconds)
+        if drain_s and plan.rate_per_1000s:
+            host.change(1, None)  # One in a thousand seconds: no more come, and those on their way end.
+            time.sleep(drain_s)
+        host.stop()
+        time.sleep(0.3)
+    finally:
+        host.close()
+    found = []
+    while True:
+        try:
+            item = inbox.get_nowait()[1]
+        except queue.Empty:
+            break
+        if isinstance(item, LoadBucket):
+            found.append(item)
+    return found
+
+
+def cpu_us(folder, profile, url, seconds, users):
+    """Return the CPU that plain Locust spends on a request, in µs, without what its start costs.
+
+    Other work on the machine takes time from a generator, and hardly changes this.
+    """
+    spent = []
+    for text in (profile.replace("constant(0)", "constant(1000)"), profile):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        row = plain(folder, text, url, seconds, users)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        spent.append((used_s, row["num_requests"]))
+    (idle_s, few), (busy_s, many) = spent
+    return (busy_s - idle_s) / (many - few) * 1e6
+
+
+def plain(folder, profile, url, seconds, users):
+    """Return what plain Locust says of itself after `seconds`."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    (place / "profile.py").write_text(profile)
+    out = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", "profile.py", "--headless", "--users", str(users), "--host", url,
+         "--spawn-rate", str(users), "--run-time", f"{seconds:g}s", "--json", "--loglevel", "ERROR"],
+        cwd=place, capture_output=True, text=True, timeout=seconds + 60,
+        env={k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
+    ).stdout  # fmt: skip
+    rows = json.loads(out[out.index("[") :])
+    return next(row for row in rows if row["name"] in ("/", "/r"))
+
+
+# --- cost --------------------------------------------------------------------------------------
+
+COST = """
+import sys, time, os
+from locust import FastHttpUser, HttpUser, events
+from locust.env import Environment
+import gevent
+from gameday.hosts import loadclients
+from gameday.hosts.loadbuckets import Buckets
+N = 200_000
+def fire(hook, note):
+    response = object()
+    began = time.process_time()
+    for _ in range(N):
+        note()
+        hook.fire(request_type="GET", name="/a", response_time=12.34, response_length=2, response=response,
+                  context={}, exception=None, start_time=0.0, url="/a")
+    return (time.process_time() - began) / N * 1e6
+def best(make, note=lambda buckets: (lambda: None)):
+    found = []
+    for _ in range(5):
+        inlet, outlet = os.pipe()
+        buckets = Buckets(outlet, "x", 0)
+        hook = type(events.request)()
+        make(hook, buckets)
+        found.append(fire(hook, note(buckets)))
+    return min(found)
+def none(hook, buckets): hook.add_listener(lambda **_: None)
+def ours(hook, buckets):
+    hook.add_listener(lambda **_: None)
+    hook.add_listener(buckets.listener(gevent.getcurrent, loadclients.kind_of, None))
+def closed(hook, buckets):
+    hook.add_listener(lambda **_: None)
+    hook.add_listener(buckets.listener(gevent.getcurrent, loadclients.kind_of, frozenset((object,))))
+def arrival(buckets):
+    arrivals, who = buckets.waiting.arrivals, gevent.getcurrent()
+    def note(): arrivals[who] = 1.0
+    return note
+base, noted = best(none), best(none, arrival)
+print(best(closed) - base, best(ours, arrival) - noted)
+send = lambda session, *args, **more: None
+def wrapped(closed_loop):
+    inlet, outlet = os.pipe()
+    buckets = Buckets(outlet, "x", 0)
+    return loadclients._watched(buckets, closed_loop=closed_loop)(loadclients._with_timeout(send, 5.0, None))
+def call(request):
+    began = time.process_time()
+    for _ in range(N):
+        request(None, "GET", "/a")
+    return (time.process_time() - began) / N * 1e6
+print(min(call(wrapped(True)) for _ in range(5)) - min(call(send) for _ in range(5)))
+"""
+
+
+def cost():
+    """Return whether the listener is cheap enough, and the line that says so."""
+    out = subprocess.run(
+        [sys.executable, "-c", COST], capture_output=True, text=True, check=True
+    ).stdout.split()
+    closed, opened, wrapper = map(float, out)
+    line = f"listener {closed:.2f} µs a request (users), {opened:.2f} µs (rate); wrapper of the client {wrapper:.2f} µs"
+    return max(closed, opened) <= 2.0, line
+
+
+# --- rate --------------------------------------------------------------------------------------
+
+
+def rates(folder, seconds, users=50, rounds=3):
+    """Return whether gameday reaches plain Locust's rate, for both clients, and lines that say so."""
+    fine, lines = True, []
+    with target(folder) as (url, _):
+        for user in ("HttpUser", "FastHttpUser"):
+            profile = CLOSED.format(user=user)
+            ours, theirs, costs = [], [], []
+            for _ in range(rounds):  # In turn, so that what else runs on the machine hits both.
+                row = plain(folder, profile, url, seconds, users)
+                theirs.append(row["num_requests"] / (row["last_request_timestamp"] - row["start_time"]))
+                taken = gameday(folder, profile, url, seconds, settle_s=0.0, users=users)
+                busy = [b for b in taken if b.good]
+                span_s = (busy[-1].start_ns - busy[0].start_ns) / 1e9 + 0.1
+                ours.append(sum(b.good for b in busy) / span_s)
+                costs.append(sum(b.busy_ppm for b in busy[2:]) / sum(b.good for b in busy[2:]) / 10)
+            their_us = cpu_us(folder, profile, url, seconds, users)
+            our_us = statistics.median(costs)
+            ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+            ratio = statistics.median(ratios)
+            fine &= ratio >= 0.98
+            lines.append(
+                f"{user:13} {users} users: gameday {statistics.median(ours):7.0f}/s, plain Locust "
+                f"{statistics.median(theirs):7.0f}/s: {ratio:.1%} (rounds {', '.join(f'{r:.1%}' for r in ratios)})"
+            )
+            lines.append(
+                f"{user:13} CPU a request: gameday {our_us:.0f} µs, plain Locust {their_us:.0f} µs: "
+                f"{their_us / our_us:.1%} of its capacity"
+            )
+        lines += references(url, seconds, users)
+    return fine, lines
+
+
+def references(url, seconds, users):
+    """Yield what tools in C and Go reach against the same target."""
+    if shutil.which("wrk"):
+        out = subprocess.run(
+            ["wrk", "-t1", f"-c{users}", f"-d{seconds:g}s", f"{url}/"], capture_output=True, text=True
+        ).stdout
+        found = next(line.split()[1] for line in out.splitlines() if "Requests/sec" in line)
+        yield f"{'wrk':13} {users} connections: {float(found):7.0f}/s"
+    else:
+        yield "wrk is not installed: no row of it (apt-get install wrk)"
+    if shutil.which("ab"):
+        out = subprocess.run(
+            ["ab", "-q", "-k", "-c", str(users), "-t", f"{seconds:g}", "-n", "10000000", f"{url}/"],
+            capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        found = next((line.split()[3] for line in out.splitlines() if "Requests per second" in line), "nan")
+        yield f"{'ab -k':13} {users} connections: {float(found):7.0f}/s"
+    else:
+        yield "ab is not installed: no row of it (apt-get install apache2-utils)"
+    if not shutil.which("hey"):
+        yield "hey is not installed: no row of it"
+
+
+# --- truth -------------------------------------------------------------------------------------
+
+POINTS = {"p50": (500_000, 2.0), "p95": (950_000, 2.0), "p99": (990_000, 2.0), "p99.9": (999_000, 5.0)}
+
+
+def true_ms(records, rate):
+    """Return the true latency of each request from its intended time, matched by number.
+
+    Number n was intended n / rate after number 0; the earliest of all, by that, came at once.
+    """
+    begun_ns = min(arrived - number * 1e9 / rate for number, (arrived, _) in records.items())
+    return [
+        (answered - begun_ns - number * 1e9 / rate) / 1e6
+        for number, (_, answered) in sorted(records.items())
+        if answered
+    ]
+
+
+def point(values, ppm):
+    ordered = sorted(values)
+    return ordered[max(-(-len(ordered) * ppm // 1_000_000), 1) - 1]
+
+
+def truths(folder, seconds, rate=200, users=50):
+    """Return whether what gameday says is true, and lines that say so, plain Locust beside it."""
+    stall = f"{int(seconds * 300)}:{int(seconds * 300) + 2000}"
+    fine, lines = True, []
+    profile = NUMBERED.format(user="FastHttpUser", each=rate / users)
+    with target(folder, 5000, stall) as (url, stop):
+        taken = gameday(folder, profile, url, seconds, 0.0, 3.5, rate_per_1000s=rate * 1000, max_users=600)
+        records = stop()
+    truth = true_ms(records, rate)
+    counts = merge(b.latency for b in taken)
+    ended, lag_ms = sum(b.good + b.bad for b in taken), max(b.lag_ns for b in taken) / 1e6
+    if ended != len(truth):
+        fine = False
+        lines.append(f"{ended} ends were counted, {len(truth)} requests were answered")
+    with target(folder, 5000, stall) as (url, stop):
+        row = plain(folder, profile, url, seconds, users)
+        stop()
+    theirs = dict(row["response_times"]) if isinstance(row["response_times"], dict) else {}
+    told = sorted((float(ms), n) for ms, n in theirs.items())
+    flat = [ms for ms, n in told for _ in range(n)]
+    for name, (ppm, within_ms) in POINTS.items():
+        is_true = point(truth, ppm)
+        said = (percentile_us(counts, ppm) or 0) / 1000
+        off = abs(said - is_true)
+        good = off <= max(0.02 * is_true, within_ms)
+        fine &= good
+        other = f"{point(flat, ppm):7.1f}" if flat else "      ?"
+        lines.append(
+            f"{name:6} truth {is_true:7.1f} ms, gameday {said:7.1f} ms ({'ok' if good else 'NOT within bounds'}), "
+            f"plain Locust {other} ms"
+        )
+    lines.append(
+        f"       of {len(truth)} requests at {rate}/s with a stall of 2 s; release lag at most {lag_ms:.1f} ms"
+    )
+    return fine, lines
+
+
+def keeps(folder, seconds, rates=(200, 1000, 2000, 3000, 5000, 8000)):
+    """Return whether the rate is kept within 1 % wherever the run does not say that it was not."""
+    fine, lines = True, []
+    for rate in rates:
+        with target(folder, 1) as (url, stop):
+            profile = NUMBERED.format(user="FastHttpUser", each=1)
+            taken = gameday(
+                folder, profile, url, seconds, 0.0, 1.0, rate_per_1000s=rate * 1000, max_users=1000
+            )
+            records = stop()
+        slices = [b for b in taken if b.intended]
+        busy = statistics.median(b.busy_ppm for b in slices) / 1e6
+        lag_ms = point([b.lag_ns for b in slices], 990_000) / 1e6
+        intended, started = sum(b.intended for b in taken), sum(b.started for b in taken)
+        seen = defaultdict(int)
+        begun = min(arrived for arrived, _ in records.values())
+        for arrived, _ in records.values():
+            seen[int((arrived - begun) / 1e9)] += 1
+        whole = [seen[second] for second in range(1, int(seconds) - 1)]
+        worst = max(abs(count / rate - 1) for count in whole)
+        mean = statistics.mean(whole) / rate
+        on_time = started / intended
+        said = on_time < 0.98 or busy > 0.9
+        good = abs(mean - 1) <= 0.01 or said
+        fine &= good
+        lines.append(
+            f"{rate:5}/s: the target saw {mean:7.2%} (worst second off by {worst:.1%}); started on time {on_time:7.2%}, "
+            f"lag p99 {lag_ms:.1f} ms, busy {busy:.0%}: "
+            + ("kept" if abs(mean - 1) <= 0.01 else "NOT kept, and said" if said else "NOT kept and NOT said")
+        )
+    return fine, lines
+
+
+def main(words):
+    """Print all rows; 0 when everything is as it must be."""
+    seconds = float(words[0]) if words else 12.0
+    fine = True
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        for title, part in (
+            ("cost of a request", lambda: (lambda ok, line: (ok, [line]))(*cost())),
+            ("rate beside plain Locust, same file, same users", lambda: rates(folder, seconds)),
+            ("truth", lambda: truths(folder, max(seconds, 15.0))),
+            ("the rate that was asked for", lambda: keeps(folder, max(seconds / 2, 6.0))),
+        ):
+            good, lines = part()
+            fine &= good
+            print(f"{title}: {'ok' if good else 'NOT as it must be'}", *lines, sep="\n  ", flush=True)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

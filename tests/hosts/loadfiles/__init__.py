@@ -1,0 +1,1 @@
+"""Locust files as people write them: each shows one thing that must run unchanged."""
