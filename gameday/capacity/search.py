@@ -189,7 +189,7 @@ def _confirmation(search: Search, proven: int | None, refuted: int | None) -> Tr
     last_hold = max(i for i in holds if said[i][0] == proven)
     if refuted is not None and last_fail < min(holds) and tries[refuted] < 2:
         return Trial(refuted, "again")
-    if proven is not None and last_hold < min(fails) and tries[proven] < 2:
+    if proven is not None and last_hold < min(fails) and tries[proven] < 3:
         return Trial(proven, "hysteresis")
     return None
 
@@ -282,8 +282,12 @@ def _estimate(search: Search) -> float | None:
 
 
 def _overloaded(search: Search) -> float:
-    """Return a little less than the smallest throughput of a trial that could not keep up; else infinity."""
-    return min(
+    """Return a little less than the largest throughput of a trial that could not keep up; else infinity.
+
+    The largest, since a cold system gets less through; what was proven since is more than it got through.
+    """
+    proven = _known(search)[0] or 0
+    most = max(
         (
             0.95 * t.judgement.throughput_per_1000s
             for t in search.tried
@@ -292,6 +296,7 @@ def _overloaded(search: Search) -> float:
         ),
         default=math.inf,
     )
+    return most if most > proven else math.inf
 
 
 def _log_odds(judgement: Judgement) -> float:

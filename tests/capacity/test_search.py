@@ -102,6 +102,11 @@ def test_undecided_trials_of_one_rate_are_judged_together():
     assert verdicts(search)[-1] == (104_000, H) and bounds(search).proven_per_1000s == 104_000
 
 
+def test_what_a_cold_system_got_through_is_forgotten_when_more_is_proven():
+    search = took((105_000, F, PPM, (), 60_000), (70_000, H, 4_000))
+    assert next_trial(search).rate_per_1000s > 75_000
+
+
 def test_when_no_trial_is_left_it_says_so():
     search = took(*[(100_000, U, 50_000)] * 10)
     assert next_trial(search) is None
