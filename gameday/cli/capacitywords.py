@@ -16,12 +16,13 @@ def capacity_words(plan: Plan) -> list[str]:
     if found is None:
         return []
     tested = rate(found.tested_per_1000s)
-    lasts = f"{as_text(found.duration_ns)} after {as_text(found.warm_up_ns)} of warm-up that are not counted"
+    lasts = f"{as_text(found.duration_ns)} to {as_text(found.duration_max_ns)}, until it is decided"
+    warm_up = f"after {as_text(found.warm_up_ns)} of warm-up that are not counted"
     peak = f"forecast peak {rate(found.forecast.peak_per_1000s)} ({found.forecast.source})"
     lines = [
         "What would be signed",
         f"{_INDENT}{peak}, with {found.headroom_ppm / 10_000:g} % headroom: {tested} of load {found.load}",
-        f"{_INDENT}held for {lasts}; confidence {found.confidence_ppm / 10_000:g} %",
+        f"{_INDENT}held for {lasts}, {warm_up}; confidence {found.confidence_ppm / 10_000:g} %",
     ]
     lines += [f"{_INDENT}{slo_words(slo)}" for slo in plan.slos if slo.name in found.slos]
     lines.append(f"{_INDENT}{_fault(plan, found)}")
@@ -73,7 +74,7 @@ def _search(found: Capacity) -> list[str]:
     if search is None:
         return [f"{_INDENT}the limit is not searched for"]
     first = search.first_per_1000s or found.tested_per_1000s
-    each = as_text(search.each_ns + found.warm_up_ns)
+    each = f"{as_text(search.each_ns)} to {as_text(search.each_max_ns)}"
     how = (
         f"from {rate(first)}, to {search.width_ppm / 10_000:g} %, in at most {search.trials} trials of {each}"
     )
@@ -91,4 +92,4 @@ def trial_lasts(plan: Plan, kind: StepKind, for_ns: int | None) -> str:
         return ""
     if kind is StepKind.SEARCH:
         return f"at most {found.search.trials if found.search else 0} trials"
-    return f"{rate(found.tested_per_1000s)} for {as_text(for_ns or 0)}"
+    return f"{rate(found.tested_per_1000s)} for at most {as_text(for_ns or 0)}"

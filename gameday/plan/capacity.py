@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PPM = 1_000_000
+from gameday.capacity.signoff import required_per_1000s
+
 DAY_NS = 86_400_000_000_000
+SETTLE_NS = 10_000_000_000  # The longest that the target is waited for to be calm before a trial.
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,15 @@ class LimitSearch:
     width_ppm: int
     trials: int
     each_ns: int
+    each_max_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """A capacity sign-off. `fault` is the id of the step that makes N-1; empty when only N is tried.
 
-    A trial lasts `warm_up_ns`, which is not counted, and then `duration_ns` (in a search `each_ns`).
+    A trial lasts `warm_up_ns`, which is not counted, and then `duration_ns` (in a search `each_ns`); where
+    that does not decide, up to `duration_max_ns` (`each_max_ns`).
     """
 
     load: str
@@ -66,6 +70,7 @@ class Capacity:
     headroom_ppm: int
     slos: tuple[str, ...]
     duration_ns: int
+    duration_max_ns: int
     warm_up_ns: int
     confidence_ppm: int
     expires_ns: int
@@ -77,4 +82,4 @@ class Capacity:
     @property
     def tested_per_1000s(self) -> int:
         """The rate that is signed for: forecast peak with headroom, rounded up."""
-        return -(-self.forecast.peak_per_1000s * (PPM + self.headroom_ppm) // PPM)
+        return required_per_1000s(self.forecast.peak_per_1000s, self.headroom_ppm)

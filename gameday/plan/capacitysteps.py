@@ -11,12 +11,13 @@ import re
 from decimal import Decimal
 from typing import Any, Protocol
 
-from gameday.plan.capacity import DAY_NS, PPM, Artefact, Capacity, Forecast, LimitSearch, Price
+from gameday.capacity.goal import PPM, SECOND_NS
+from gameday.plan.capacity import DAY_NS, SETTLE_NS, Artefact, Capacity, Forecast, LimitSearch, Price
 from gameday.plan.files import Files
 from gameday.plan.forecast import read_peak
 from gameday.plan.model import Load, Slo, Step, StepKind
 from gameday.plan.schema import PlanIn
-from gameday.plan.schema_capacity import ArtefactIn, CapacityIn, ForecastIn
+from gameday.plan.schema_capacity import ArtefactIn, CapacityIn, ForecastIn, SearchIn
 from gameday.plan.schema_fault import FaultIn
 from gameday.plan.source import Source, Where
 from gameday.plan.units import as_text
@@ -24,8 +25,7 @@ from gameday.plan.units import as_text
 HEADROOM_MAX_PPM = 10 * PPM
 CONFIDENCE_MIN_PPM, CONFIDENCE_MAX_PPM = 800_000, 999_900
 WIDTH_MIN_PPM, WIDTH_MAX_PPM = 10_000, 500_000
-TRIAL_MIN_NS = 1_000_000_000
-SETTLE_NS = 10_000_000_000  # The longest that a backlog is waited for between two trials.
+LONGER = 3  # How much longer than its least a trial may last, where the plan does not say.
 END_NS = 5_000_000_000  # The longest that the last bucket of a trial is waited for.
 WITH_N, WITH_FAULT, SEARCH = "sign-off with N", "sign-off with N-1", "search for the limit"
 _WHERE: Where = ("capacity",)
@@ -58,15 +58,14 @@ def capacity(plan: PlanIn, maker: Maker) -> Capacity | None:
         headroom_ppm=_ppm(item.headroom),
         slos=tuple(item.slos),
         duration_ns=item.duration,
+        duration_max_ns=item.at_most or LONGER * item.duration,
         warm_up_ns=item.warm_up,
         confidence_ppm=item.confidence,
         expires_ns=item.expires,
         artefact=_artefact(item.artefact, maker.at),
         fault=_add_steps(plan, item, maker),
         price=None if item.price is None else Price(_micro(item.price.per_hour), item.price.currency),
-        search=None
-        if item.search is None
-        else LimitSearch(item.search.first, item.search.width, item.search.trials, item.search.each),
+        search=_search(item.search),
     )
     _check_ranges(found, maker.at)
     return found
@@ -90,6 +89,13 @@ def _fits(plan: PlanIn, at: Source) -> bool:
     if "recovery" in plan.model_fields_set:
         at.complain(("recovery",), "nothing is recovered in a capacity sign-off: leave `recovery` out")
     return True
+
+
+def _search(item: SearchIn | None) -> LimitSearch | None:
+    if item is None:
+        return None
+    longest_ns = item.at_most or LONGER * item.each
+    return LimitSearch(item.first, item.width, item.trials, item.each, longest_ns)
 
 
 def _forecast(item: ForecastIn, maker: Maker) -> Forecast:
@@ -135,7 +141,7 @@ def _micro(amount: float) -> int:
 
 def _add_steps(plan: PlanIn, item: CapacityIn, maker: Maker) -> str:
     """Add the steps and return the id of the fault among them; empty without one."""
-    each_ns = item.warm_up + item.duration
+    each_ns = item.warm_up + (item.at_most or LONGER * item.duration)
     deadline_ns = SETTLE_NS + each_ns + END_NS
     maker._add(maker._bare(WITH_N, StepKind.TRIAL, deadline_ns, for_ns=each_ns))
     fault = _fault(plan, item, maker.at)
@@ -155,7 +161,8 @@ def _add_steps(plan: PlanIn, item: CapacityIn, maker: Maker) -> str:
         back_ns = made.undo_deadline_ns + END_NS
         maker._add(maker._bare(f"undo of {made.name}", StepKind.UNDO, back_ns, target=made.target))
     if item.search is not None:
-        per_ns = SETTLE_NS + item.warm_up + item.search.each + END_NS
+        longest_ns = item.search.at_most or LONGER * item.search.each
+        per_ns = SETTLE_NS + item.warm_up + longest_ns + END_NS
         maker._add(maker._bare(SEARCH, StepKind.SEARCH, item.search.trials * per_ns, for_ns=per_ns))
     return name
 
@@ -190,8 +197,8 @@ def _check_ranges(found: Capacity, at: Source) -> None:
             at.complain((*_WHERE, key), f"expected {low / 10_000:g}% to {high / 10_000:g}%")
     if found.expires_ns < DAY_NS:
         at.complain((*_WHERE, "expires"), "a sign-off that is void within a day signs nothing: expected ≥ 1d")
-    if found.duration_ns < TRIAL_MIN_NS:
-        at.complain((*_WHERE, "duration"), f"expected at least {as_text(TRIAL_MIN_NS)}")
+    _check_times(at, _WHERE, "warm_up", found.warm_up_ns, found.warm_up_ns)
+    _check_times(at, _WHERE, "duration", found.duration_ns, found.duration_max_ns)
     if len(set(found.slos)) != len(found.slos):
         at.complain((*_WHERE, "slos"), "an SLO is named twice")
     search = found.search
@@ -200,8 +207,15 @@ def _check_ranges(found: Capacity, at: Source) -> None:
     if not WIDTH_MIN_PPM <= search.width_ppm <= WIDTH_MAX_PPM:
         said = f"expected {WIDTH_MIN_PPM / 10_000:g}% to {WIDTH_MAX_PPM / 10_000:g}%"
         at.complain((*_WHERE, "search", "width"), said)
-    if search.each_ns < TRIAL_MIN_NS:
-        at.complain((*_WHERE, "search", "each"), f"expected at least {as_text(TRIAL_MIN_NS)}")
+    _check_times(at, (*_WHERE, "search"), "each", search.each_ns, search.each_max_ns)
+
+
+def _check_times(at: Source, where: Where, key: str, least_ns: int, most_ns: int) -> None:
+    """Trials are judged by their seconds, so their times are whole ones."""
+    if least_ns < SECOND_NS or least_ns % SECOND_NS or most_ns % SECOND_NS:
+        at.complain((*where, key), "expected whole seconds, at least one")
+    if most_ns < least_ns:
+        at.complain((*where, "at_most"), f"is less than `{key}`")
 
 
 def check_capacity(

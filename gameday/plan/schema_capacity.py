@@ -43,6 +43,7 @@ class SearchIn(Part):
     width: Ratio = 100_000
     trials: int = Field(default=10, ge=2, le=TRIALS_MAX)
     each: Duration
+    at_most: Duration | None = None
 
 
 class CapacityIn(Part):
@@ -53,6 +54,7 @@ class CapacityIn(Part):
     headroom: Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,4})? ?%$")]
     slos: list[Key] = Field(min_length=1, max_length=20)
     duration: Duration
+    at_most: Duration | None = None
     warm_up: Duration = 5_000_000_000
     confidence: Ratio = 950_000
     n_minus_one: FaultIn | Name | None = None

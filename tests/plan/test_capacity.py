@@ -124,7 +124,7 @@ def test_the_peak_of_a_forecast_file_is_its_highest_rate_rounded_up(project):
         ("{peak: 25/s, ", "{peak: 25/s, file: x.csv, ", "exactly one of `peak` and `file`"),
         ("slos: [errors, latency]\n  d", "slos: [errors, payments]\n  d", "SLO 'payments' samples a probe"),
         ("slos: [errors, latency]\n  d", "slos: [errors, lag]\n  d", "'lag': no such SLO"),
-        ("ttl: 2m", "ttl: 40s", "19: the trial with this fault takes up to 48s: its `ttl`"),
+        ("ttl: 2m", "ttl: 40s", "19: the trial with this fault takes up to 88s: its `ttl`"),
         ("headroom: 20%", "headroom: 2000%", "expected 0% to 1000%"),
         ("  warm_up: 3s", "  confidence: 50%", "expected 80% to 99.99%"),
         ("  warm_up: 3s", "  expires: 1h", "a sign-off that is void within a day"),
