@@ -184,10 +184,9 @@ def _end_trial(state: State) -> tuple[Decision, ...]:
     if over is None:
         return ()
     name = known.capacity.load
-    eased = (
-        (LoadAsked(name, "ease", rate_per_1000s=known.base_per_1000s),) if name in state.load_running else ()
-    )
-    return (over, *eased)
+    if name not in state.load_running:
+        return (over,)
+    return over, LoadAsked(name, "ease", rate_per_1000s=known.base_per_1000s)
 
 
 def _runs_on(state: State, item: Step) -> bool:
