@@ -277,7 +277,7 @@ def _limit(view: View, found: Assessment) -> Finding:
     why = "; ".join(limit.reasons) or f"held below and failed above, in {limit.trials} trials"
     seqs = tuple(seq for tried in found.trials if not tried.condition for seq in tried.seqs)
     return Finding(
-        LIMIT, verdict, interval_words(limit), f"width of {asked}", "%", why, seqs, None, tuple(numbers)
+        LIMIT, verdict, interval_words(limit), f"to {asked} %", "", why, seqs, None, tuple(numbers)
     )
 
 

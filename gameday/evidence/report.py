@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from gameday.checkers.findings import AUDITOR_WORD, Findings
 from gameday.checkers.view import view_of
-from gameday.evidence import cover, handwork, management, papers, tables
+from gameday.evidence import capacity, cover, handwork, management, papers, tables
 from gameday.evidence.account import Account, account_of
 from gameday.evidence.story import banner, brief, needed, not_tested, story
 from gameday.evidence.timeline import closeup, timeline
@@ -129,6 +129,7 @@ def _measured(
     """Return the measurements that the verdicts rest on."""
     return papers.present(
         [
+            *capacity.tables(account.view, findings),
             tables.taken_apart(account),
             papers.ledger(findings),
             papers.load(plan, findings),

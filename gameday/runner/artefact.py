@@ -60,7 +60,7 @@ def _from_url(url: str, key: str) -> str:
 
 def _from_command(argv: tuple[str, ...], project: Path) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - a program of the plan's own, never a shell
+        done = subprocess.run(
             argv, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False
         )
     except (OSError, subprocess.SubprocessError, ValueError) as error:
