@@ -7,7 +7,7 @@ topic is in capitals where somebody should look up.
 from __future__ import annotations
 
 from gameday.evidence.handwork import people_words
-from gameday.evidence.trialwords import capacity_words
+from gameday.evidence.trialwords import trial_words
 from gameday.evidence.words import (
     OUTCOME_WORDS,
     READ_BACK_WORDS,
@@ -63,7 +63,7 @@ def narrate(plan: Plan, event: Command | Report) -> tuple[str, str] | None:
     """Return (topic, words) for an event; None for what a person need not read."""
     said = (
         people_words(plan, event)
-        or capacity_words(event)
+        or trial_words(event)
         or _run(plan, event)
         or _steps(plan, event)
         or _rest(event)

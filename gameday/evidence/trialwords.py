@@ -8,7 +8,7 @@ from gameday.history.events import Command, Report
 _TOPIC = {"holds": "holds", "fails": "FAILS", "undecided": "undecided"}
 
 
-def capacity_words(event: Command | Report) -> tuple[str, str] | None:
+def trial_words(event: Command | Report) -> tuple[str, str] | None:
     """Return (topic, words) for an event of a sign-off; None for any other."""
     match event:
         case ArtefactRead():
