@@ -158,7 +158,7 @@ def over_now(trials: Trials, *, stopped: str) -> TrialEnded | None:
     if found is None or not (found.final or at_end):
         return None
     reason = "; ".join((*found.generator, *found.reasons)) or f"it {found.verdict}"
-    return TrialEnded(trial.step, trial.number, found.verdict, reason, to_ns)
+    return TrialEnded(trial.step, trial.number, found.verdict, reason, to_ns, found.judged_ns)
 
 
 def sign_off_next(trials: Trials, step: str, now_ns: int) -> TrialStarted | None:

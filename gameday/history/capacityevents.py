@@ -27,13 +27,14 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A trial is over: what was seen of it until `to_ns` decided it, or left it undecided."""
+    """A trial is over: what was seen in the last `judged_ns` before `to_ns` decided it, or did not."""
 
     step: str
     number: int
     verdict: str  # holds | fails | undecided
     reason: str
     to_ns: int
+    judged_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

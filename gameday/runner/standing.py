@@ -25,6 +25,8 @@ from gameday.runner.artefact import read_artefact
 from gameday.runner.sealing import BUNDLE
 from gameday.runner.signoff import ADDENDA, CAPACITY_OWNER, NAMESPACE
 
+_TERMS = ("decision", "required_per_1000s", "artefact", "expires_utc")
+
 
 class Word(StrEnum):
     """How a sign-off stands."""
@@ -120,7 +122,7 @@ def _signatures(run_dir: Path, signers: Path, terms: dict[str, Any]) -> list[str
             held = verify(data, signature, signers.read_bytes(), str(said["principal"]), NAMESPACE)
         except (OSError, ValueError, KeyError, TypeError, GameDayError):
             continue  # What is no sign-off signs nothing; `gameday verify` says what is wrong with it.
-        mine = all(said.get(key) == terms[key] for key in ("decision", "artefact", "expires_utc"))
+        mine = all(said.get(key) == terms[key] for key in _TERMS)
         if held.names and mine and said.get("role") == CAPACITY_OWNER and said.get("run") == run_dir.name:
             names.append(str(said["principal"]))
     return names
