@@ -73,12 +73,13 @@ def _search(found: Capacity) -> list[str]:
     search = found.search
     if search is None:
         return [f"{_INDENT}the limit is not searched for"]
-    first = search.first_per_1000s or found.tested_per_1000s
+    first = f"from {rate(search.first_per_1000s)} " if search.first_per_1000s else ""
     each = f"{as_text(search.each_ns)} to {as_text(search.each_max_ns)}"
-    how = (
-        f"from {rate(first)}, to {search.width_ppm / 10_000:g} %, in at most {search.trials} trials of {each}"
-    )
-    return [f"{_INDENT}then the limit is searched for {how}; an SLO missed ends its trial, not the drill"]
+    to = f"up to {rate(search.ceiling_per_1000s)}, to a width of {search.width_ppm / 10_000:g} %"
+    return [
+        f"{_INDENT}then the limit is searched for {first}{to}, in at most {search.trials} trials of {each}",
+        f"{_INDENT}an SLO that is missed ends its trial, not the drill",
+    ]
 
 
 def _round(value_ns: int) -> int:

@@ -171,13 +171,22 @@ def search_next(trials: Trials, step: str, now_ns: int) -> TrialStarted | None:
 
     Ask `is_searched` first.
     """
-    trial = next_trial(trials.search) if trials.search is not None else None
+    trial = _planned(trials)
     return None if trial is None else _begin(trials, step, trial, now_ns)
 
 
 def is_searched(trials: Trials) -> bool:
     """Tell whether the search has come to its end."""
-    return trials.search is None or next_trial(trials.search) is None
+    return _planned(trials) is None
+
+
+def _planned(trials: Trials) -> Trial | None:
+    wanted = trials.capacity.search
+    if wanted is None or trials.search is None:
+        return None
+    if wanted.first_per_1000s and all(trial.purpose == SIGN_OFF for trial, _ in trials.ended):
+        return Trial(wanted.first_per_1000s, "search")
+    return next_trial(trials.search)
 
 
 def _begin(trials: Trials, step: str, trial: Trial, now_ns: int) -> TrialStarted | None:

@@ -48,13 +48,14 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class LimitSearch:
-    """How the limit is searched for: where to begin (None: at the rate signed for), how narrow, how long."""
+    """How the limit is searched for: from where (None: it finds that), up to where, how narrow, how long."""
 
     first_per_1000s: int | None
     width_ppm: int
     trials: int
     each_ns: int
     each_max_ns: int
+    ceiling_per_1000s: int
 
 
 @dataclass(frozen=True, slots=True)

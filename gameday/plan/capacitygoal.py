@@ -59,5 +59,10 @@ def search_of(plan: Plan, found: Capacity) -> Search | None:
         warm_up_ns=whole.warm_up_ns,
         users_max=whole.users_max,
     )
-    first = wanted.first_per_1000s or found.tested_per_1000s
-    return Search(goal.shared_by(wanted.trials), first, width_ppm=wanted.width_ppm, trials_max=wanted.trials)
+    return Search(
+        goal.shared_by(wanted.trials),
+        found.tested_per_1000s,
+        width_ppm=wanted.width_ppm,
+        trials_max=wanted.trials + 1,  # The trial with N is known to it too.
+        ceiling_per_1000s=wanted.ceiling_per_1000s,
+    )

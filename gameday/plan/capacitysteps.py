@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from gameday.capacity.goal import PPM, SECOND_NS
+from gameday.capacity.signoff import required_per_1000s
 from gameday.plan.capacity import DAY_NS, SETTLE_NS, Artefact, Capacity, Forecast, LimitSearch, Price
 from gameday.plan.files import Files
 from gameday.plan.forecast import read_peak
@@ -25,6 +26,7 @@ from gameday.plan.units import as_text
 HEADROOM_MAX_PPM = 10 * PPM
 CONFIDENCE_MIN_PPM, CONFIDENCE_MAX_PPM = 800_000, 999_900
 WIDTH_MIN_PPM, WIDTH_MAX_PPM = 10_000, 500_000
+UP_TO = 10  # How many times the rate that is signed for a search offers, where the plan does not say.
 LONGER = 3  # How much longer than its least a trial may last, where the plan does not say.
 END_NS = 5_000_000_000  # The longest that the last bucket of a trial is waited for.
 WITH_N, WITH_FAULT, SEARCH = "sign-off with N", "sign-off with N-1", "search for the limit"
@@ -65,7 +67,7 @@ def capacity(plan: PlanIn, maker: Maker) -> Capacity | None:
         artefact=_artefact(item.artefact, maker.at),
         fault=_add_steps(plan, item, maker),
         price=None if item.price is None else Price(_micro(item.price.per_hour), item.price.currency),
-        search=_search(item.search),
+        search=_search(item.search, forecast, item),
     )
     _check_ranges(found, maker.at)
     return found
@@ -91,11 +93,14 @@ def _fits(plan: PlanIn, at: Source) -> bool:
     return True
 
 
-def _search(item: SearchIn | None) -> LimitSearch | None:
+def _search(item: SearchIn | None, forecast: Forecast, whole: CapacityIn) -> LimitSearch | None:
     if item is None:
         return None
+    tested = required_per_1000s(forecast.peak_per_1000s, _ppm(whole.headroom))
     longest_ns = item.at_most or LONGER * item.each
-    return LimitSearch(item.first, item.width, item.trials, item.each, longest_ns)
+    return LimitSearch(
+        item.first, item.width, item.trials, item.each, longest_ns, item.up_to or UP_TO * tested
+    )
 
 
 def _forecast(item: ForecastIn, maker: Maker) -> Forecast:
@@ -204,6 +209,8 @@ def _check_ranges(found: Capacity, at: Source) -> None:
     search = found.search
     if search is None:
         return
+    if not max(search.first_per_1000s or 0, found.tested_per_1000s) <= search.ceiling_per_1000s:
+        at.complain((*_WHERE, "search"), "`up_to` is less than what is tried before")
     if not WIDTH_MIN_PPM <= search.width_ppm <= WIDTH_MAX_PPM:
         said = f"expected {WIDTH_MIN_PPM / 10_000:g}% to {WIDTH_MAX_PPM / 10_000:g}%"
         at.complain((*_WHERE, "search", "width"), said)

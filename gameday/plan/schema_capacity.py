@@ -40,6 +40,7 @@ class SearchIn(Part):
     """The search for the limit after the sign-off."""
 
     first: Rate | None = Field(default=None, alias="from")
+    up_to: Rate | None = None
     width: Ratio = 100_000
     trials: int = Field(default=10, ge=2, le=TRIALS_MAX)
     each: Duration

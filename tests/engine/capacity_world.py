@@ -33,7 +33,7 @@ def sign_off(*, with_fault: bool = True, search: bool = True, **more):
         load="orders", forecast=Forecast(400_000, "a test"), headroom_ppm=250_000, slos=("slow", "errors"),
         duration_ns=10 * NS, duration_max_ns=30 * NS, warm_up_ns=2 * NS, confidence_ppm=950_000,
         expires_ns=90 * 86_400 * NS, artefact=Artefact("v1"), fault="lose" if with_fault else "",
-        search=LimitSearch(None, 100_000, 10, 5 * NS, 15 * NS) if search else None,
+        search=LimitSearch(None, 100_000, 10, 5 * NS, 15 * NS, 5_000_000) if search else None,
     )  # fmt: skip
     values = dict(
         kind="capacity",
@@ -80,7 +80,7 @@ class CapacityWorld(World):
             self.overloaded_ns = at
         slow = self.rate > limit * 1000 or at - self.overloaded_ns < self.lingers_ns
         latency = ((index_of(900_000 if slow else 5_000), number),)
-        waiting = max(1, number * (9 if slow else 0))
+        waiting = round(self.rate / 1000 * (0.9 if slow else 0.005))
         return LoadBucket(
             "orders", at - 100 * MS, number, number, 0, 0, number, 0, (), latency, waiting, 0, 100_000
         )
