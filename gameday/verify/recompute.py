@@ -26,7 +26,8 @@ from .stores import check_reconciled, check_stores
 from .strictjson import get, maybe, rows
 
 RULES = "3"  # The checker_version whose rules are written down here.
-AS_STATED = ("capacity limit", "TTD ", "TTA ", "TTM ", "WRT ", "dwell ", "fail-back ", "minimum capacity ")
+LIMIT = "capacity limit"
+AS_STATED = (LIMIT, "TTD ", "TTA ", "TTM ", "WRT ", "dwell ", "fail-back ", "minimum capacity ")
 ORDER = ("fail", "unknown", "not_tested", "pass")
 AUDITOR = {
     "pass": "DEMONSTRATED", "fail": "NOT DEMONSTRATED", "unknown": "INCONCLUSIVE", "not_tested": "NOT TESTED",
@@ -214,7 +215,9 @@ def differences(result: Result, stated: Any) -> tuple[list[str], list[str]]:
     names = {found.name for found in result.findings}
     foreign = [get(row, "name", str, where) for row in listed if row.get("name") not in names]
     measured = [
-        row["name"] for row in listed if row["name"].startswith(AS_STATED) and row.get("verdict") == "pass"
+        row["name"]
+        for row in listed
+        if row["name"] == LIMIT or (row["name"].startswith(AS_STATED) and row.get("verdict") == "pass")
     ]
     verdict = merge(
         [result.verdict, *(get(row, "verdict", str, where) for row in listed if row["name"] in foreign)]
