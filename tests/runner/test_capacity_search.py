@@ -100,6 +100,7 @@ def identity():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2700)
 @pytest.mark.parametrize(
     ("c", "mean_s", "below_ms", "part"), [(8, 0.025, 120, 0.7), (12, 0.04, 160, 0.8)], ids=["M8", "M12"]
 )
