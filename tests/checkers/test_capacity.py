@@ -17,7 +17,7 @@ from gameday.history.events import LoadBucket, Outcome, RunEnded, RunStarted, Sa
 from gameday.history.record import Record, Trace
 from gameday.plan.capacity import Price
 from gameday.plan.model import NS
-from tests.engine.capacity_world import CapacityWorld, sign_off
+from tests.engine.capacity_world import CapacityWorld, ran, sign_off
 
 
 def trace_of(world, *, halted=False):
@@ -76,19 +76,19 @@ def test_the_limit_is_an_interval_with_what_follows_from_it(go):
 
 
 def test_a_rate_that_fails_with_the_fault_is_no_go():
-    found = findings_of(CapacityWorld(sign_off(), limit_with_fault=450).run(3000 * NS))
+    found = findings_of(ran(limit_with_fault=450))
     assert (found["capacity s"].observed, found["capacity s"].verdict) == ("NO-GO", Verdict.FAIL)
 
 
 def test_a_silent_generator_is_undecided_and_names_itself():
-    finding = findings_of(CapacityWorld(sign_off(search=False), silent_at=400).run(3000 * NS))["capacity s"]
+    finding = findings_of(ran(search=False, silent_at=400))["capacity s"]
     assert (finding.observed, finding.verdict) == ("UNDECIDED", Verdict.UNKNOWN)
     assert dict(finding.numbers)["n_generator"]
     assert "N-1 was left out" in finding.why
 
 
 def test_a_halt_before_the_decision_is_undecided_and_never_go():
-    world = CapacityWorld(sign_off(), halt_at_ns=9 * NS).run(3000 * NS)
+    world = ran(halt_at_ns=9 * NS)
     finding = findings_of(world, halted=True)["capacity s"]
     assert finding.verdict is Verdict.UNKNOWN
     assert "halted by operator" in finding.why
@@ -96,7 +96,7 @@ def test_a_halt_before_the_decision_is_undecided_and_never_go():
 
 def test_a_record_that_claims_a_verdict_does_not_make_it(go):
     """What the runner decided on the way is not believed: the buckets are judged anew."""
-    world = CapacityWorld(sign_off(), limit_with_fault=450).run(3000 * NS)
+    world = ran(limit_with_fault=450)
     trace = trace_of(world)
     lied = tuple(
         replace(r, event=replace(r.event, verdict="holds")) if isinstance(r.event, TrialEnded) else r

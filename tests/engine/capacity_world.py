@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from gameday.capacity.goal import index_of
 from gameday.history.capacityevents import StepSkipped, TrialEnded, TrialStarted
@@ -100,3 +101,10 @@ class CapacityWorld(World):
 
     def skipped(self) -> list[str]:
         return [c.step for _, c in self.log if isinstance(c, StepSkipped)]
+
+
+@cache
+def ran(**more) -> CapacityWorld:
+    """A sign-off of 500/s that has run in such a world. Do not change it: others look at it too."""
+    plan_of = {key: more.pop(key) for key in ("search", "with_fault") if key in more}
+    return CapacityWorld(sign_off(**plan_of), **more).run(3000 * NS)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from gameday.capacity.goal import Slice, index_of
+from gameday.engine import trials
 from gameday.engine.apply import apply
 from gameday.engine.state import begin
 from gameday.history.capacityevents import TrialEnded, TrialStarted
@@ -13,7 +15,7 @@ from gameday.history.events import Halted, LoadBucket, RunnerLost, Sample, StepE
 from gameday.history.loadevents import LoadAsked
 from gameday.plan.capacity import SETTLE_NS
 from gameday.plan.model import NS, StopCondition
-from tests.engine.capacity_world import BASE, CapacityWorld, sign_off
+from tests.engine.capacity_world import BASE, CapacityWorld, ran, sign_off
 from tests.engine.world import MS
 
 
@@ -24,7 +26,7 @@ def halted(world):
 @pytest.fixture(scope="module")
 def whole():
     """A sign-off of 500/s on a target that holds 700/s."""
-    return CapacityWorld(sign_off()).run(3000 * NS)
+    return ran()
 
 
 def test_the_rate_is_tried_with_n_then_with_the_fault_and_then_the_limit_is_searched_for(whole):
@@ -62,15 +64,16 @@ def test_a_trial_begins_after_its_step_and_ends_before_it(whole):
     assert kinds[:4] == [("StepStarted", "n"), ("TrialStarted", "n"), ("TrialEnded", "n"), ("StepEnded", "n")]
 
 
+@pytest.mark.slow
 def test_missed_slos_end_the_trial_and_never_the_run():
-    world = CapacityWorld(sign_off(), limit=300, limit_with_fault=300).run(3000 * NS)
+    world = ran(limit=300, limit_with_fault=300)
     assert world.ends()[0].verdict == "fails"
     assert halted(world) is None
     assert world.state.is_over
 
 
 def test_what_was_not_proven_with_n_is_not_tried_with_a_fault():
-    world = CapacityWorld(sign_off(), limit=300).run(3000 * NS)
+    world = ran(limit=300)
     assert world.skipped() == ["lose", "n-1"]
     assert "lose" not in world.starts()
     assert world.undos() == []
@@ -78,14 +81,14 @@ def test_what_was_not_proven_with_n_is_not_tried_with_a_fault():
 
 
 def test_a_fault_that_costs_the_rate_is_taken_back_before_the_search():
-    world = CapacityWorld(sign_off(), limit_with_fault=450).run(3000 * NS)
+    world = ran(limit_with_fault=450)
     assert [e.verdict for e in world.ends()[:2]] == ["holds", "fails"]
     assert world.undos() == ["lose"]
     assert world.starts()[-2:] == ["back", "search"]
 
 
 def test_a_trial_with_a_fault_tells_nothing_about_the_limit():
-    world = CapacityWorld(sign_off(), limit_with_fault=450).run(3000 * NS)
+    world = ran(limit_with_fault=450)
     assert [t.trial.rate_per_1000s for t in world.state.trials.search.tried].count(500_000) >= 1
     assert all(
         t.judgement.verdict == "holds"
@@ -95,7 +98,7 @@ def test_a_trial_with_a_fault_tells_nothing_about_the_limit():
 
 
 def test_other_stop_conditions_halt_a_trial_and_the_load_goes_back_before_anything_is_undone():
-    world = CapacityWorld(sign_off(), bad_from_ns=40 * NS).run(3000 * NS)
+    world = ran(bad_from_ns=40 * NS)
     assert halted(world).condition == "row"
     names = [type(c).__name__ + getattr(c, "ask", "") for _, c in world.log]
     after = names[names.index("Halted") :]
@@ -104,9 +107,11 @@ def test_other_stop_conditions_halt_a_trial_and_the_load_goes_back_before_anythi
     assert "TrialStarted" not in after
 
 
-@pytest.mark.parametrize("at_s", [6, 9, 22, 26, 33, 50, 70])
+@pytest.mark.parametrize(
+    "at_s", [6, 9, 26, *(pytest.param(s, marks=pytest.mark.slow) for s in (22, 33, 50, 70))]
+)
 def test_a_person_halts_at_any_time_and_no_trial_is_left_open(at_s):
-    world = CapacityWorld(sign_off(), halt_at_ns=at_s * NS).run(3000 * NS)
+    world = ran(halt_at_ns=at_s * NS)
     assert len(world.trials()) == len(world.ends())
     asked = [(at, ask, rate) for at, ask, rate in world.rates if at >= at_s * NS + 200 * MS]
     assert all(ask == "stop" for _, ask, _ in asked)
@@ -114,6 +119,7 @@ def test_a_person_halts_at_any_time_and_no_trial_is_left_open(at_s):
     assert running == BASE
 
 
+@pytest.mark.slow
 def test_conditions_on_other_slos_still_halt():
     conditions = (StopCondition("a", "halt", slo="a", bad_above_ppm=500_000),)
     world = CapacityWorld(sign_off(stop_conditions=conditions), bad_from_ns=40 * NS).run(3000 * NS)
@@ -121,12 +127,13 @@ def test_conditions_on_other_slos_still_halt():
 
 
 def test_before_the_first_trial_the_slo_of_the_load_halts_as_always():
-    world = CapacityWorld(sign_off(), limit=50).run(3000 * NS)
+    world = ran(limit=50)
     assert halted(world).condition == "slow"
 
 
+@pytest.mark.slow
 def test_the_next_trial_waits_until_the_target_is_calm():
-    world = CapacityWorld(sign_off(), lingers_ns=4 * NS).run(3000 * NS)
+    world = ran(lingers_ns=4 * NS)
     ends = {e.number: e for e in world.ends()}
     at = {c.number: t for t, c in world.log if isinstance(c, TrialEnded)}
     for trial in world.trials()[1:]:
@@ -135,6 +142,7 @@ def test_the_next_trial_waits_until_the_target_is_calm():
             assert trial.from_ns - at[trial.number - 1] >= 4 * NS
 
 
+@pytest.mark.slow
 def test_a_target_that_does_not_come_back_is_waited_for_in_vain_and_it_is_said():
     world = CapacityWorld(sign_off(), lingers_ns=10_000 * NS).run(6000 * NS)
     at = {c.number: t for t, c in world.log if isinstance(c, TrialEnded)}
@@ -146,18 +154,19 @@ def test_a_target_that_does_not_come_back_is_waited_for_in_vain_and_it_is_said()
 
 
 def test_a_generator_that_falls_silent_leaves_it_undecided_and_the_run_ends():
-    world = CapacityWorld(sign_off(), silent_at=400).run(3000 * NS)
+    world = ran(silent_at=400)
     assert world.ends()[0].verdict == "undecided"
     assert world.skipped() == ["lose", "n-1"]
     assert world.state.is_over
 
 
 def test_no_trial_lasts_longer_than_the_plan_says():
-    world = CapacityWorld(sign_off(), silent_at=400).run(3000 * NS)
+    world = ran(silent_at=400)
     first, end = world.trials()[0], world.ends()[0]
     assert end.to_ns - first.from_ns <= 32 * NS
 
 
+@pytest.mark.slow
 def test_the_same_events_give_the_same_trials(whole):
     state, again = begin(whole.plan), []
     from gameday.engine.decide import step  # noqa: PLC0415 - beside its only use
@@ -188,3 +197,44 @@ def test_when_the_runner_is_lost_no_trial_is_under_way():
 
 def test_a_plan_that_is_no_sign_off_has_no_trials():
     assert begin(replace(sign_off(), capacity=None)).trials is None
+
+
+def test_only_buckets_of_the_load_and_of_the_trial_count():
+    known = trials.started(begin(sign_off()).trials, TrialStarted("n", 1, 500_000, "sign-off", 10 * NS, True))
+    bucket = CapacityWorld(sign_off(), state=begin(sign_off()), rate=500_000).bucket(10 * NS + 100 * MS)
+    assert len(trials.bucketed(known, bucket).watch.parts) == 1
+    assert trials.bucketed(known, replace(bucket, start_ns=10 * NS - 1)) is known
+    assert trials.bucketed(known, replace(bucket, load="another")) is known
+
+
+@pytest.mark.parametrize(
+    ("more", "calm"),
+    [
+        ({}, True),
+        ({"ages": ((index_of(5_000_000), 1),)}, False),
+        ({"latency": ((index_of(5_000_000), 10),)}, False),
+        ({"bad": 1}, False),
+        ({"good": 0, "latency": ()}, False),
+    ],
+    ids=str,
+)
+def test_calm_is_a_second_within_every_level_with_nothing_overdue(more, calm):
+    known = begin(sign_off()).trials
+    quiet = Slice(0, NS, 10, 10, 0, 0, 10, 0, ((index_of(5_000), 10),))
+    watched = replace(known, watch=trials.Watch(0, (replace(quiet, **more),)))
+    begun = trials.sign_off_next(watched, "n", 2 * NS)
+    assert (begun is not None and begun.settled) is calm
+
+
+def test_a_search_begins_at_the_rate_that_the_plan_names():
+    found = sign_off(with_fault=False)
+    asked = replace(found.capacity, search=replace(found.capacity.search, first_per_1000s=650_000))
+    world = CapacityWorld(replace(found, capacity=asked)).run(3000 * NS)
+    assert [t.rate_per_1000s for t in world.trials()[:2]] == [500_000, 650_000]
+
+
+def test_the_verdict_of_the_record_is_believed_by_whoever_has_no_buckets():
+    known = trials.started(begin(sign_off()).trials, TrialStarted("n", 1, 500_000, "sign-off", 0, True))
+    after = trials.ended(known, TrialEnded("n", 1, "holds", "it holds", 12 * NS), 12 * NS)
+    assert after.of_step("n") == "holds"
+    assert after.search.tried[0].judgement.verdict == "holds"

@@ -16,7 +16,7 @@ from gameday.verify.run import Run
 from gameday.verify.strictjson import parse_canonical
 from gameday.canonical import canonical, to_json
 from tests.checkers.test_capacity import trace_of
-from tests.engine.capacity_world import CapacityWorld, sign_off
+from tests.engine.capacity_world import CapacityWorld, ran, sign_off
 from tests.verify.test_differential import disagreements, history_of
 
 
@@ -26,19 +26,20 @@ def decision(plan, trace):
     return found.numbers["decision"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [{}, {"limit_with_fault": 450}, {"limit": 300}, {"silent_at": 400}, {"halt_at_ns": 9 * NS}],
     ids=str,
 )
 def test_the_verifier_and_the_checkers_agree(more):
-    world = CapacityWorld(sign_off(), **more).run(3000 * NS)
+    world = ran(**more)
     trace = trace_of(world, halted="halt_at_ns" in more)
     assert disagreements(world.plan, trace) == []
 
 
 def test_a_stated_go_that_the_requests_deny_is_not_believed():
-    world = CapacityWorld(sign_off(search=False)).run(3000 * NS)
+    world = ran(search=False)
     trace = trace_of(world)
     assert decision(world.plan, trace) == "GO"
     spoilt = tuple(
@@ -48,7 +49,7 @@ def test_a_stated_go_that_the_requests_deny_is_not_believed():
 
 
 def test_a_trial_shorter_than_the_plan_asks_proves_nothing():
-    world = CapacityWorld(sign_off(search=False)).run(3000 * NS)
+    world = ran(search=False)
     trace = trace_of(world)
     short = tuple(
         replace(r, event=replace(r.event, judged_ns=9 * NS)) if isinstance(r.event, TrialEnded) else r
