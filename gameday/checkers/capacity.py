@@ -156,8 +156,10 @@ def _bounds(view: View, wanted: Capacity, trials: tuple[Tried, ...]) -> Bounds |
 
 
 def _saturated(view: View, trials: tuple[Tried, ...]) -> str:
-    """Return which probes turned bad in the lowest trial that failed, first one first; or the generator."""
+    """Return the generator, or which probes turned bad in the lowest trial that failed, first one first."""
     generators = [reason for tried in trials for reason in tried.judgement.generator]
+    if any(tried.condition and tried.judgement.generator for tried in trials):
+        return f"the generator: {generators[0]}"  # Of the target nothing is known then.
     failed = [tried for tried in trials if tried.judgement.verdict is Held.FAILS and tried.ended is not None]
     if not failed:
         return f"the generator: {generators[0]}" if generators else ""
@@ -186,7 +188,7 @@ def _decision(view: View, found: Assessment) -> Finding:
     reasons = list(decision.reasons)
     if found.skipped:
         reasons.append(f"N-1 was left out: {found.skipped}")
-    if found.saturated and verdict is not Verdict.PASS:
+    if found.saturated and verdict is Verdict.FAIL:
         reasons.append(f"saturated first: {found.saturated}")
     if view.halted is not None:
         reasons.append(f"the run was halted by {view.halted[2].by}")

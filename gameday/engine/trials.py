@@ -157,7 +157,7 @@ def over_now(trials: Trials, *, stopped: str) -> TrialEnded | None:
     at_end = to_ns >= watch.from_ns + goal.warm_up_ns + goal.duration_max_ns
     if found is None or not (found.final or at_end):
         return None
-    reason = "; ".join((*found.generator, *found.reasons)) or f"it {found.verdict}"
+    reason = "; ".join(dict.fromkeys((*found.generator, *found.reasons))) or f"it {found.verdict}"
     return TrialEnded(trial.step, trial.number, found.verdict, reason, to_ns, found.judged_ns)
 
 

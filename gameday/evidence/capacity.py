@@ -119,7 +119,7 @@ def _signed(tried: Tried, found: Assessment) -> tuple[Cell, ...]:
     if level is not None:
         seen = f"; worst window {_percent(level.worst_ppm)} spoilt of {_percent(level.allowed_ppm)} allowed"
     text = f"{j.verdict}, {count(j.requests, 'request')} in {span(j.judged_ns)}"
-    why = "; ".join((*j.generator, *j.reasons))
+    why = "; ".join(dict.fromkeys((*j.generator, *j.reasons)))
     return row(
         f"Tried {name}",
         Cell(shown(text), shown(f"{why}{seen}".removeprefix("; ")), "verdict", _SIGN[j.verdict]),

@@ -151,7 +151,10 @@ def not_tested(account: Account, findings: Findings) -> list[str]:
                 f"{rest} of {targets.population} targets left alone on purpose, within the blast radius"
             )
     objectives = {objective.service for objective in account.view.plan.objectives}
-    if not objectives:
+    if account.view.plan.capacity is not None:
+        if not account.view.plan.capacity.fault:
+            told.append("With one part lost (N-1): the plan names no fault for it")
+    elif not objectives:
         told.append("No recovery objective: the plan sets none")
     told += [
         f"Recovery point of {o.service}: the plan sets no RPO"
