@@ -492,12 +492,6 @@ MUTANTS = [
         'stopped=""',
     ),
     (
-        "trials begin after a halt",
-        "decide.py",
-        "if known is None or known.now is not None or state.halted is not None:",
-        "if known is None or known.now is not None:",
-    ),
-    (
         "two trials at once",
         "decide.py",
         "if known is None or known.now is not None or state",
