@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gameday.capacity.goal import SECOND_NS, Goal, Level, Slice, over
-from gameday.capacity.judge import Judgement, Verdict, judge
+from gameday.capacity.judge import Judgement, Verdict, judge, look_at
 from gameday.capacity.search import Search, Trial, next_trial, take
 from gameday.history.capacityevents import TrialEnded, TrialStarted
 from gameday.history.loadevents import LoadBucket
@@ -129,9 +129,11 @@ def passed(trials: Trials, now_ns: int) -> Trials:
     new = tuple(second(watch.parts, watch.from_ns, number) for number in range(len(watch.whole), due))
     edge_ns = watch.from_ns + due * SECOND_NS
     watch = Watch(watch.from_ns, (*watch.whole, *new), tuple(p for p in watch.parts if p.start_ns >= edge_ns))
-    found = trials.judgement
-    if trials.now is not None:
-        found = judge(trials.goal_for(trials.now), watch.whole, rate_per_1000s=trials.now.rate_per_1000s)
+    found, trial = trials.judgement, trials.now
+    if trial is not None:
+        goal = trials.goal_for(trial)
+        if found is None or found.look != look_at(goal, watch.whole):
+            found = judge(goal, watch.whole, rate_per_1000s=trial.rate_per_1000s)
     return replace(trials, watch=watch, judgement=found)
 
 
@@ -158,6 +160,8 @@ def over_now(trials: Trials, *, stopped: str) -> TrialEnded | None:
     if found is None or not (found.final or at_end):
         return None
     reason = "; ".join(dict.fromkeys((*found.generator, *found.reasons))) or f"it {found.verdict}"
+    if found.judged_ns:
+        to_ns = trial.from_ns + found.cut_ns + found.judged_ns  # A late look sees more than it judges.
     return TrialEnded(trial.step, trial.number, found.verdict, reason, to_ns, found.judged_ns)
 
 

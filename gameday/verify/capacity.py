@@ -30,7 +30,7 @@ def check_capacity(run: Run) -> list[Other]:
     peak = get(forecast, "peak_per_1000s", int, PLAN)
     required = -(-peak * (PPM + get(capacity, "headroom_ppm", int, PLAN)) // PPM)
     wanted = 2 if get(capacity, "fault", str, PLAN) else 1
-    verdicts = [_verdict(run, capacity, *trial) for trial in _trials(run, required)][:wanted]
+    verdicts = [_verdict(run, capacity, *trial) for trial in _trials(run, capacity, required)][:wanted]
     decision = "UNDECIDED"
     if "fails" in verdicts:
         decision = "NO-GO"
@@ -43,7 +43,7 @@ def check_capacity(run: Run) -> list[Other]:
     return [Other(f"capacity {get(run.plan, 'service', str, PLAN)}", verdict, numbers)]
 
 
-def _trials(run: Run, required: int) -> Iterator[tuple[str, int, int]]:
+def _trials(run: Run, capacity: dict[str, Any], required: int) -> Iterator[tuple[str, int, int]]:
     """Yield the recorded verdict of each sign-off trial, and the stretch of time that it is about."""
     ends = {get(r.data, "number", int, "TrialEnded"): r.data for r in run.history.all("TrialEnded")}
     for record in run.history.all("TrialStarted"):
@@ -58,15 +58,17 @@ def _trials(run: Run, required: int) -> Iterator[tuple[str, int, int]]:
             continue
         to_ns = get(end, "to_ns", int, "TrialEnded")
         judged_ns = maybe(end, "judged_ns", int, "TrialEnded") or 0
-        yield get(end, "verdict", str, "TrialEnded"), max(to_ns - judged_ns, from_ns), to_ns
+        stated = get(end, "verdict", str, "TrialEnded")
+        least_ns = get(capacity, "warm_up_ns", int, PLAN) + get(capacity, "duration_ns", int, PLAN)
+        if stated == "holds" and to_ns - from_ns < least_ns:
+            stated = "undecided"  # Too short for what was planned.
+        yield stated, max(to_ns - judged_ns, from_ns), to_ns
 
 
 def _verdict(run: Run, capacity: dict[str, Any], stated: str, start_ns: int, to_ns: int) -> str:
     """Return what is left of a stated verdict: one that holds must hold here as well."""
     if stated != "holds":
         return stated
-    if to_ns - start_ns < get(capacity, "duration_ns", int, PLAN):
-        return "undecided"
     alpha = 1 - get(capacity, "confidence_ppm", int, PLAN) / PPM
     held = (
         _tail(spoilt, valid, allowed / PPM) <= alpha

@@ -52,7 +52,9 @@ def test_a_trial_shorter_than_the_plan_asks_proves_nothing():
     world = ran(search=False)
     trace = trace_of(world)
     short = tuple(
-        replace(r, event=replace(r.event, judged_ns=9 * NS)) if isinstance(r.event, TrialEnded) else r
+        replace(r, event=replace(r.event, to_ns=r.event.to_ns - 9 * NS))
+        if isinstance(r.event, TrialEnded)
+        else r
         for r in trace.records
     )
     assert decision(world.plan, replace(trace, records=short)) == "UNDECIDED"
