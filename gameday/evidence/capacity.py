@@ -1,11 +1,6 @@
-"""A capacity sign-off for its readers: the decision first, then the trials, the limit, and what to sign.
-
-capacity_points(view)   what a drawing of throughput and latency against rate needs, lowest rate first
-"""
+"""A capacity sign-off for its readers: the decision first, then the trials, the limit, and what to sign."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from gameday.capacity.judge import Judgement
 from gameday.checkers.capacity import LIMIT, Assessment, Tried, assess, interval_words, worst
@@ -18,32 +13,6 @@ from gameday.plan.model import Plan
 
 _SIGN = {"holds": "pass", "fails": "fail", "undecided": "unknown"}
 NOT_YET = "____________________   ____________ (gameday signoff RUN --role capacity-owner)"
-
-
-@dataclass(frozen=True, slots=True)
-class CapacityPoint:
-    """One trial: rates per 1000 s, latencies in µs. `condition`: N, N-1, or empty in the search."""
-
-    number: int
-    rate_per_1000s: int
-    throughput_per_1000s: int
-    latency_us: tuple[tuple[str, int], ...]
-    verdict: str  # holds | fails | undecided
-    condition: str
-
-
-def capacity_points(view: View) -> tuple[CapacityPoint, ...]:
-    """Return the trials of a run by rising rate; none where its plan is no sign-off."""
-    found = assess(view)
-    trials = found.trials if found is not None else ()
-    points = [
-        CapacityPoint(
-            tried.started.number, tried.started.rate_per_1000s, tried.judgement.throughput_per_1000s,
-            tried.judgement.latency_us, str(tried.judgement.verdict), tried.condition,
-        )
-        for tried in trials
-    ]  # fmt: skip
-    return tuple(sorted(points, key=lambda point: (point.rate_per_1000s, point.number)))
 
 
 def tables(view: View, findings: Findings) -> list[Table]:

@@ -11,7 +11,6 @@ from gameday.checkers.check import check
 from gameday.checkers.findings import Verdict
 from gameday.checkers.view import view_of
 from gameday.evidence import capacity as told
-from gameday.evidence.capacity import capacity_points
 from gameday.history.capacityevents import ArtefactRead, TrialEnded
 from gameday.history.events import LoadBucket, Outcome, RunEnded, RunStarted, Sample
 from gameday.history.record import Record, Trace
@@ -115,13 +114,6 @@ def test_the_probe_that_turned_bad_first_is_named_as_saturated():
 
 def test_the_load_that_is_tried_has_no_finding_of_its_own(go):
     assert "load orders" not in findings_of(go)
-
-
-def test_a_drawing_gets_each_trial_by_rising_rate(go):
-    points = capacity_points(view_of(go.plan, trace_of(go)))
-    assert [p.rate_per_1000s for p in points] == sorted(p.rate_per_1000s for p in points)
-    assert {p.condition for p in points} == {"N", "N-1", ""}
-    assert all(dict(p.latency_us)["p50"] > 0 for p in points)
 
 
 def test_the_report_begins_with_the_decision_and_leaves_a_line_to_sign(go):
