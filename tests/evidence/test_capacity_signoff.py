@@ -117,7 +117,7 @@ def test_the_bundle_verifies_with_its_decision(signed, owner, tmp_path):
     print(done.stdout, done.stderr)
     line = next(text for text in done.stdout.splitlines() if "recomput" in text.lower())
     assert "pass" in line.lower()
-    assert "c.owner" in done.stdout
+    assert "capacity-owner c.owner by" in done.stdout
 
 
 @pytest.mark.slow
