@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gameday.checkers.capacity import check_capacity
 from gameday.checkers.clocks import check_clock
 from gameday.checkers.comparison import check_comparison
 from gameday.checkers.data import check_data
@@ -30,6 +31,7 @@ def check(plan: Plan, trace: Trace) -> Findings:
         findings.append(check_recovery(view, objective))
         findings += check_data(view, objective)
         findings += check_times(view, objective)
+    findings += check_capacity(view)
     findings += check_stores(view)
     findings += check_reconciliations(view)
     findings += check_effects(view)

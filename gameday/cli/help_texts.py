@@ -259,7 +259,7 @@ COMMANDS: dict[str, Text] = {
         "gameday signoff latest --as a.chen --role owner",
         (
             _RUN,
-            (("--role",), {"metavar": "ROLE", "required": True, "help": "owner, reviewer, management…"}),
+            (("--role",), {"metavar": "ROLE", "help": "owner, capacity-owner, reviewer, management…"}),
             (
                 ("--as",),
                 {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},
@@ -267,6 +267,12 @@ COMMANDS: dict[str, Text] = {
             (("--key",), {"metavar": "FILE", "help": "your SSH key (~/.ssh/id_ed25519)"}),
             (("--statement",), {"metavar": "TEXT", "default": "", "help": "what you say about it"}),
             (("--signers",), {"metavar": "FILE", "help": "allowed_signers (that of the plan)"}),
+            (
+                ("--check",),
+                {"action": "store_true", "help": "say whether a capacity sign-off still holds, or LAPSED"},
+            ),
+            (("--artefact",), {"metavar": "DIGEST", "help": "which artefact it is now (else it is read)"}),
+            _JSON,
         ),
     ),
     "register": Text(

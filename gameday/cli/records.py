@@ -14,6 +14,7 @@ from gameday.cli.asked import login, operator, project_here, run_here
 from gameday.errors import UsageError
 from gameday.evidence.keys import key_file
 from gameday.evidence.register import Register, population
+from gameday.hosts.clock import utc_text
 from gameday.plan.policyfile import find_policy
 from gameday.runner.anchor import register_of, void
 
@@ -81,12 +82,32 @@ def _signoff(asked: argparse.Namespace) -> int:
     signers = Path(asked.signers) if asked.signers else None
     if signers is None:
         signers = project_here() / read_plan(run_dir).approvals.allowed_signers
+    if asked.check:
+        return _check(run_dir, signers, asked)
+    if not asked.role:
+        raise UsageError(
+            "signoff: --role is missing", todo="For example: --role owner, or --role capacity-owner"
+        )
     key = Path(asked.key or SIGN_KEY).expanduser()
     made = sign_off(
         run_dir, signers, who=asked.who or login(), role=asked.role, key=key, said=asked.statement
     )
     print(f"{made.principal} signed off as {made.role} with {made.fingerprint}: {made.addendum}")
     return exits.PASS
+
+
+def _check(run_dir: Path, signers: Path, asked: argparse.Namespace) -> int:
+    from gameday.runner.standing import Word, standing  # noqa: PLC0415
+
+    found = standing(run_dir, signers, project_here(), artefact=asked.artefact or "", today=utc_text()[:10])
+    code = {Word.VALID: exits.PASS, Word.LAPSED: exits.FAIL, Word.NO_GO: exits.FAIL}.get(
+        found.word, exits.UNKNOWN
+    )
+    if asked.json:
+        print(json.dumps({"standing": found.word, "why": found.reasons, **found.terms}, indent=1))
+        return code
+    print(f"{found.word}: {'; '.join(found.reasons)}")
+    return code
 
 
 def _register(asked: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from gameday.cli.capacitywords import capacity_words, trial_lasts
 from gameday.plan.approvals import words
 from gameday.plan.limitwords import limit_words
 from gameday.plan.loadwords import begin_words
@@ -24,12 +25,13 @@ def plan_words(plan: Plan) -> list[str]:
     lines += [f"{_INDENT}service {plan.service}, {plan.kind}, environment {plan.target.environment}"]
     lines += [f"{_INDENT}digest {plan_digest(plan)}", ""]
     lines += _objectives(plan)
+    lines += capacity_words(plan)
     lines += _approvals(plan)
     held = as_text(plan.steady_state.baseline_ns)
     lines += ["What happens, in order"]
     lines += [f"{_INDENT}load: {_load(plan)}"]
     lines += [f"{_INDENT}the steady state must hold for {held} first, or nothing is injected"]
-    lines += [line for step in plan.steps for line in _step(step)]
+    lines += [line for step in plan.steps for line in _step(step, trial_lasts(plan, step.kind, step.for_ns))]
     stable = as_text(plan.steady_state.stabilise_ns)
     lines += [
         f"{_INDENT}then whatever is still owed is undone, and the steady state must hold for {stable}",
@@ -87,7 +89,7 @@ def _load(plan: Plan) -> str:
     return "; ".join(f"{load.profile} at {begin_words(load)}" for load in plan.load) or "none"
 
 
-def _step(step: Step) -> list[str]:
+def _step(step: Step, lasts: str) -> list[str]:
     mark = {
         "fault": "FAULT",
         "failover": "step ",
@@ -95,8 +97,10 @@ def _step(step: Step) -> list[str]:
         "undo": "undo ",
         "manual": "hand ",
         "approval": "GATE ",
+        "trial": "trial",
+        "search": "trial",
     }.get(step.kind, "     ")
-    line = f"{_INDENT}{step.group + 1:>2}. {mark} {step.name}"
+    line = f"{_INDENT}{step.group + 1:>2}. {mark} {step.name}{', ' if lasts else ''}{lasts}"
     if step.runbook:
         line += f"   ({step.runbook.rpartition('/')[2]})"
     lines = [line]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gameday.engine import trials
 from gameday.engine.gates import forget, people, touched
 from gameday.engine.limits import watch
 from gameday.engine.meters import Meter, begun_meters, emptied_meters, metered_bucket, metered_sample
 from gameday.engine.state import LedgerTask, Owed, Running, State, Undoing
 from gameday.engine.windows import add_bucket, add_sample, emptied
+from gameday.history.capacityevents import StepSkipped, TrialEnded, TrialStarted
 from gameday.history.events import (
     Armed,
     Effect,
@@ -45,7 +47,7 @@ PURGE_DEADLINE_NS = 10_000_000_000
 
 def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901, PLR0912 - one case per event
     """Return the state after `event`, seen at `at_ns`. None: only time has passed."""
-    state = replace(state, now_ns=max(state.now_ns, at_ns))
+    state = _passed(replace(state, now_ns=max(state.now_ns, at_ns)))
     match event:
         case None:
             return watch(state)
@@ -82,6 +84,8 @@ def apply(state: State, at_ns: int, event: Event | None) -> State:  # noqa: C901
             return _load(state, event)
         case ApprovalsNeeded() | GateWaiting() | GateEnded() | ApprovalGiven() | ManualReported():
             return people(state, event)
+        case TrialStarted() | TrialEnded() | StepSkipped():
+            return _trial(state, event)
         case Warned():
             return replace(state, warned=(*state.warned, event.condition))
         case _:
@@ -119,7 +123,27 @@ def _sampled(state: State, sample: Sample) -> State:
 def _load_counted(state: State, bucket: LoadBucket) -> State:
     gauges = add_bucket(state.gauges, bucket, state.now_ns)
     meters = metered_bucket(state.meters, bucket, state.now_ns, gauges)
-    return replace(state, gauges=gauges, meters=meters)
+    known = state.trials and trials.bucketed(state.trials, bucket)
+    return replace(state, gauges=gauges, meters=meters, trials=known)
+
+
+def _passed(state: State) -> State:
+    if state.trials is None or state.phase is not Phase.RUNNING:
+        return state
+    return replace(state, trials=trials.passed(state.trials, state.now_ns))
+
+
+def _trial(state: State, event: TrialStarted | TrialEnded | StepSkipped) -> State:
+    known = state.trials
+    match event:
+        case StepSkipped():
+            return replace(state, ended=(*state.ended, event.step))
+        case TrialStarted() if known is not None:
+            return replace(state, trials=trials.started(known, event))
+        case TrialEnded() if known is not None:
+            return replace(state, trials=trials.ended(known, event, state.now_ns))
+        case _:
+            return state
 
 
 def _step_started(state: State, event: StepStarted) -> State:
@@ -129,6 +153,8 @@ def _step_started(state: State, event: StepStarted) -> State:
     others = tuple(r for r in state.running if r.step != step.id)
     tried = (*state.completing_tried, step.id) if event.completing else state.completing_tried
     state = replace(state, running=(*others, running), completing_tried=tried)
+    if state.trials is not None and step.kind in (StepKind.TRIAL, StepKind.SEARCH):
+        state = replace(state, trials=trials.calmed(state.trials, state.now_ns))
     if step.point_of_no_return and step.runbook and step.runbook not in state.past_return:
         state = replace(state, past_return=(*state.past_return, step.runbook))
     if not step.owes_undo or any(owed.step == step.id for owed in state.owed):
@@ -281,6 +307,7 @@ def _runner_lost(state: State, event: RunnerLost) -> State:
         ledger=None,
         purge_deadline_ns=None,
         load_running=(),
+        trials=state.trials and replace(state.trials, now=None),
         lost=True,
         halt_asked=state.halt_asked or Halted(by=event.by, reason=event.reason),
     )

@@ -13,11 +13,12 @@ A command is applied to the state as soon as it is decided, so one event may lea
 
 from __future__ import annotations
 
-from gameday.engine import gates
+from gameday.engine import gates, trials
 from gameday.engine.apply import apply
 from gameday.engine.limits import breach, held_for, is_blind
 from gameday.engine.state import Running, State, Undoing
 from gameday.engine.undo import DEATH_WAIT_NS, pending_completion, undos_due
+from gameday.history.capacityevents import StepSkipped
 from gameday.history.events import (
     Command,
     Effect,
@@ -60,8 +61,8 @@ def _next(state: State) -> tuple[Decision, ...]:
     if state.is_over:
         return ()
     rules = (
-        _give_up, gates.settle, _halt, _kill_running, _stop_load, _complete, undos_due, _settle_steps,
-        _advance,
+        _give_up, gates.settle, _halt, _kill_running, _stop_load, _end_trial, _complete, undos_due,
+        _settle_steps, _try, _advance,
     )  # fmt: skip
     for rule in rules:
         commands = rule(state)
@@ -173,6 +174,21 @@ def _stop_load(state: State) -> tuple[Decision, ...]:
     return tuple(LoadAsked(name, "stop") for name in state.load_running)
 
 
+def _end_trial(state: State) -> tuple[Decision, ...]:
+    """End the trial that has decided, or whose step or run has ended; the load goes back at once."""
+    known = state.trials
+    if known is None or known.now is None:
+        return ()
+    is_running = any(running.step == known.now.step for running in state.running)
+    over = trials.over_now(known, stopped="" if is_running else "the run was halted")
+    if over is None:
+        return ()
+    name = known.capacity.load
+    if name not in state.load_running:
+        return (over,)
+    return over, LoadAsked(name, "ease", rate_per_1000s=known.base_per_1000s)
+
+
 def _runs_on(state: State, item: Step) -> bool:
     """Past the point of no return a step is killed only at its own deadline."""
     return item.point_of_no_return or (item.complete and item.runbook in state.past_return)
@@ -212,6 +228,25 @@ def _is_undo_pending(state: State, item: Step) -> bool:
     return any(owed.target == item.target for owed in state.owed) or any(
         undo.target == item.target for undo in state.undoing
     )
+
+
+def _try(state: State) -> tuple[Decision, ...]:
+    """Begin the next trial of the step that is running, or end the step."""
+    known = state.trials
+    if known is None or known.now is not None or state.halted is not None:
+        return ()
+    for running in state.running:
+        kind = state.step(running.step).kind
+        if kind is StepKind.TRIAL and (verdict := known.of_step(running.step)) is not None:
+            return (StepEnded(running.step, Effect.HAPPENED, detail=str(verdict)),)
+        if kind is StepKind.SEARCH and trials.is_searched(known):
+            return (StepEnded(running.step, Effect.HAPPENED),)
+        if kind in (StepKind.TRIAL, StepKind.SEARCH):
+            begin = trials.sign_off_next if kind is StepKind.TRIAL else trials.search_next
+            trial = begin(known, running.step, state.now_ns)
+            if trial is not None:
+                return (trial, LoadAsked(known.capacity.load, "change", rate_per_1000s=trial.rate_per_1000s))
+    return ()
 
 
 # --- going on --------------------------------------------------------------------------------
@@ -255,6 +290,8 @@ def _run(state: State) -> tuple[Decision, ...]:
             continue
         busy = {running.step for running in state.running}
         due = [name for name in group if name not in busy and name not in state.ended]
+        if skipped := _left_out(state, due):
+            return skipped
         if due and not busy and _owes_ledger_read(state, group[0]):
             return (LedgerAsked("after-failover", resume=True),)
         return tuple(command for name in due for command in _start(state.step(name)))
@@ -263,6 +300,17 @@ def _run(state: State) -> tuple[Decision, ...]:
     if _owes_ledger_read(state, None):
         return (LedgerAsked("after-failover", resume=True),)
     return (PhaseChanged(Phase.UNDOING, "all steps ended"),)
+
+
+def _left_out(state: State, due: list[str]) -> tuple[Decision, ...]:
+    """What was not proven with N is not tried with a fault in place."""
+    verdict = trials.unproven(state.trials) if state.trials is not None else ""
+    if not verdict:
+        return ()
+    reason = f"the required rate was not proven before: {verdict}"
+    return tuple(
+        StepSkipped(name, reason) for name in due if state.step(name).kind in (StepKind.FAULT, StepKind.TRIAL)
+    )
 
 
 def _is_done(state: State, name: str) -> bool:

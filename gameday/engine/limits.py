@@ -15,6 +15,7 @@ from dataclasses import replace
 from gameday.engine.meters import Meter
 from gameday.engine.readings import figure_words
 from gameday.engine.state import State
+from gameday.engine.trials import is_tried
 from gameday.engine.windows import emptied
 from gameday.history.events import Halted, Phase, Warned
 from gameday.plan.limitwords import limit_words, subject_words, time_words
@@ -70,6 +71,8 @@ def breach(state: State) -> Halted | Warned | None:
         if found is None:
             continue
         condition = meter.condition
+        if is_tried(state.trials, condition.slo):
+            continue
         if condition.then == "halt":
             return found
         if condition.name not in state.warned:

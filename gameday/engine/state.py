@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gameday.engine.meters import Meter, meters_of
 from gameday.engine.people import NOBODY, People, begin_people
+from gameday.engine.trials import Trials, begin_trials
 from gameday.engine.windows import Gauge, gauges_of
 from gameday.history.events import Halted, Phase
 from gameday.plan.model import Plan, Step
@@ -110,6 +111,7 @@ class State:
     purge_deadline_ns: int | None = None
     purged: bool = False
     people: People = NOBODY
+    trials: Trials | None = None
 
     @property
     def is_over(self) -> bool:
@@ -148,4 +150,7 @@ def begin(plan: Plan) -> State:
     )
     needs, timeout_ns = begin_people(plan)
     people = People(start_needs=needs, start_timeout_ns=timeout_ns)
-    return State(plan=plan, script=script, gauges=gauges_of(plan), meters=meters_of(plan), people=people)
+    return State(
+        plan=plan, script=script, gauges=gauges_of(plan), meters=meters_of(plan), people=people,
+        trials=begin_trials(plan),
+    )  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gameday.checkers.capacity import LIMIT
 from gameday.checkers.findings import AUDITOR_WORD, Finding, Findings, Verdict
 from gameday.evidence.account import Account
+from gameday.evidence.capacity import sentence
 from gameday.evidence.controls import citations
 from gameday.evidence.tracking import State, Tracked
 from gameday.evidence.words import count, limit, shown
@@ -56,6 +58,7 @@ def page(
     """
     plan = account.view.plan
     lines = [line for objective in plan.objectives for line in _objective(objective, findings)]
+    lines += _capacity(account, findings)
     if not lines:  # A drill without recovery objectives is about its load and its steady state.
         about = [f for f in findings.findings if f.name.startswith(("steady state", "load "))]
         lines = [_line(f, f"{f.name[:1].upper()}{f.name[1:]}", _sentence(f.why)) for f in about]
@@ -69,6 +72,21 @@ def page(
         towards=_towards(account, findings),
         as_of=as_of,
     )
+
+
+def _capacity(account: Account, findings: Findings) -> list[Line]:
+    """Return the decision of a sign-off, and the limit that was found."""
+    plan = account.view.plan
+    if plan.capacity is None:
+        return []
+    lines = []
+    for finding in findings.findings:
+        if finding.name == f"capacity {plan.service}":
+            lines.append(_line(finding, f"Capacity of {plan.service}", sentence(plan, findings)))
+        if finding.name == LIMIT:
+            said = f"The limit is {finding.observed}. {_sentence(finding.why)}"
+            lines.append(_line(finding, "Capacity limit", said))
+    return lines
 
 
 def _briefly(untested: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ topic is in capitals where somebody should look up.
 from __future__ import annotations
 
 from gameday.evidence.handwork import people_words
+from gameday.evidence.trialwords import trial_words
 from gameday.evidence.words import (
     OUTCOME_WORDS,
     READ_BACK_WORDS,
@@ -60,7 +61,13 @@ _UNCHANGED = (StepKind.HOLD, StepKind.UNDO, StepKind.LOAD, StepKind.APPROVAL)
 
 def narrate(plan: Plan, event: Command | Report) -> tuple[str, str] | None:
     """Return (topic, words) for an event; None for what a person need not read."""
-    said = people_words(plan, event) or _run(plan, event) or _steps(plan, event) or _rest(event)
+    said = (
+        people_words(plan, event)
+        or trial_words(event)
+        or _run(plan, event)
+        or _steps(plan, event)
+        or _rest(event)
+    )
     return (said[0], shown(said[1])) if said else None
 
 

@@ -64,6 +64,8 @@ def load(plan: Plan, findings: Findings) -> Table:
     """What each load was asked for and what came of it."""
     rows = []
     for item in plan.load:
+        if plan.capacity is not None and item.name == plan.capacity.load:
+            continue  # Its trials have a table of their own.
         finding = next((f for f in findings.findings if f.name == f"load {item.name}"), None)
         numbers = dict(finding.numbers) if finding else {}
         busy = numbers.get("generator_busy_max_ppm")

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from gameday.checkers.comparison import Comparison
 from gameday.checkers.findings import AUDITOR_WORD, Findings
 from gameday.checkers.view import view_of
-from gameday.evidence import cover, handwork, loadfigures, management, papers, sidebyside, tables
+from gameday.evidence import capacity, cover, handwork, loadfigures, management, papers, sidebyside, tables
 from gameday.evidence.account import Account, account_of
 from gameday.evidence.story import banner, brief, needed, not_tested, story
 from gameday.evidence.timeline import closeup, timeline
@@ -132,6 +132,7 @@ def _measured(
     """Return the measurements that the verdicts rest on."""
     return papers.present(
         [
+            *capacity.tables(account.view, findings),
             tables.taken_apart(account),
             papers.ledger(findings),
             papers.load(account.view.plan, findings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gameday.checkers.findings import Finding, Findings, Verdict, is_of
 from gameday.evidence.account import Account, FaultRun
+from gameday.evidence.capacity import sentence
 from gameday.evidence.words import OUTCOME_WORDS, begins_at, count, limit, name_of, shown, span
 from gameday.history.events import TargetsResolved
 from gameday.plan.model import Objective, Plan
@@ -36,7 +37,7 @@ def _score(findings: Findings) -> str:
 def story(account: Account, findings: Findings) -> list[str]:
     """Return the run in plain sentences, in the order in which it happened."""
     plan = account.view.plan
-    told = [_begun(account)]
+    told = [_begun(account, findings)]
     for objective in plan.objectives:
         told += _objective(objective, findings)
     halted = _halted(account)
@@ -47,7 +48,7 @@ def story(account: Account, findings: Findings) -> list[str]:
 def brief(account: Account, findings: Findings) -> list[str]:
     """Return the same without its measurements, for a page that has them in a table."""
     halted = _halted(account)
-    told = [_begun(account), halted, _after(findings, told_gone="gone" in halted)]
+    told = [_begun(account, findings), halted, _after(findings, told_gone="gone" in halted)]
     return [shown(sentence) for sentence in told if sentence]
 
 
@@ -65,7 +66,10 @@ def needed(plan: Plan, findings: Findings) -> list[str]:
     return [shown(sentence) for sentence in told]
 
 
-def _begun(account: Account) -> str:
+def _begun(account: Account, findings: Findings) -> str:
+    decided = sentence(account.view.plan, findings)
+    if decided:
+        return decided
     if not account.faults:
         return "Nothing was injected, so nothing was tested."
     under = ", ".join(_load(account.view.plan))
@@ -147,7 +151,10 @@ def not_tested(account: Account, findings: Findings) -> list[str]:
                 f"{rest} of {targets.population} targets left alone on purpose, within the blast radius"
             )
     objectives = {objective.service for objective in account.view.plan.objectives}
-    if not objectives:
+    if account.view.plan.capacity is not None:
+        if not account.view.plan.capacity.fault:
+            told.append("With one part lost (N-1): the plan names no fault for it")
+    elif not objectives:
         told.append("No recovery objective: the plan sets none")
     told += [
         f"Recovery point of {o.service}: the plan sets no RPO"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gameday.history.capacityevents import CapacityCommand, CapacityReport
 from gameday.history.loadevents import GeneratorReady, LoadAsked, LoadBucket, LoadReported
 from gameday.history.people import PeopleCommand, PeopleReport
 from gameday.history.policyevents import PolicyReport
@@ -292,6 +293,7 @@ Command = (
     | PurgeAsked
     | Warned
     | PeopleCommand
+    | CapacityCommand
 )
 Report = (
     RunStarted
@@ -308,6 +310,7 @@ Report = (
     | LedgerRead
     | Noted
     | PeopleReport
+    | CapacityReport
     | HostLostReported
     | RunnerLost
     | SyntheticPurged

@@ -9,10 +9,10 @@ Latency = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class LoadAsked:
-    """Start, change or stop one load. Exactly one of rate and users for start and change."""
+    """Start, change or stop one load, or `ease` it after a trial. One of rate and users but for a stop."""
 
     load: str
-    ask: str  # start | change | stop
+    ask: str  # start | change | ease | stop
     rate_per_1000s: int | None = None
     users: int | None = None
 

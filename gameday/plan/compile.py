@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.errors import PlanError, Problem
+from gameday.plan.capacitysteps import capacity
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
@@ -35,7 +36,6 @@ from gameday.plan.schema import (
     STEPS_MAX,
     AlertmanagerIn,
     FailoverIn,
-    FaultIn,
     HoldIn,
     LoadStepIn,
     ParallelIn,
@@ -45,6 +45,7 @@ from gameday.plan.schema import (
     RunbookIn,
     UndoIn,
 )
+from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_people import ApprovalIn, ManualIn
 from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where
@@ -69,7 +70,8 @@ class Compiler:
 
     def compile(self, plan: PlanIn) -> Plan:
         """Return the plan. Problems stand in the sources; the result is void when there are any."""
-        for number, item in enumerate(plan.steps):
+        signed = capacity(plan, self)
+        for number, item in enumerate(plan.steps if plan.capacity is None else ()):
             self._step(item, ("steps", number))
         declared = tuple(self._probe(name, item) for name, item in sorted(plan.probes.items()))
         conditions, probes = Conditions(plan, declared, self.at).compile()
@@ -111,6 +113,7 @@ class Compiler:
             ledger=writers[0] if writers else None,
             more_ledgers=writers[1:],
             approvals=approvals(plan.approvals),
+            capacity=signed,
         )
 
     # --- parts -------------------------------------------------------------------------------

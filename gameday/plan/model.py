@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gameday.plan.approvals import NONE_ASKED, Approvals, Requirement
+from gameday.plan.capacity import Capacity
 
 NS = 1_000_000_000
 PPM = 1_000_000
@@ -31,6 +32,8 @@ class StepKind(StrEnum):
     APPROVAL = "approval"
     HOLD = "hold"
     UNDO = "undo"
+    TRIAL = "trial"
+    SEARCH = "search"
 
 
 class Segment(StrEnum):
@@ -78,6 +81,7 @@ class Step:
     A step of kind `undo` carries out whatever undo is owed on `target` at that moment.
     A manual step is carried out by `who`, as `instructions` say; `undo_by_hand` says how a person takes
     it back. A step of kind `approval` is a gate: the next group starts only when its `needs` are met.
+    A `trial` or `search` holds its load at the rates that `Plan.capacity` asks for.
     """
 
     id: str
@@ -372,6 +376,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     approvals: Approvals = NONE_ASKED
     more_ledgers: tuple[Ledger, ...] = ()
+    capacity: Capacity | None = None
 
     @property
     def ledgers(self) -> tuple[Ledger, ...]:

@@ -154,6 +154,8 @@ def used(plan: Plan) -> Iterator[tuple[str, str, str]]:
                 yield f"{what} {step.name!r}", *_provider(activity.provider)
     for probe in plan.probes:
         yield from _of_probe(probe)
+    if plan.capacity is not None and plan.capacity.artefact.argv:
+        yield "the artefact's command", "process", ""
 
 
 def _of_probe(probe: Probe) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from gameday.plan.schema_capacity import CapacityIn
+from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_load import LoadIn
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
@@ -188,22 +190,6 @@ class TargetIn(Part):
     lab: Literal["pair", "archive", "sentinel", "patroni"] | None = None
 
 
-class FaultIn(Part):
-    """Put a fault in. Its undo is owed from then on."""
-
-    fault: Name
-    do: ActivityIn
-    undo: ActivityIn | None = None
-    in_place: ActivityIn | None = None
-    target: str | None = None
-    ttl: Duration
-    lasting: Duration | None = Field(default=None, alias="for")
-    timeout: Duration = 10_000_000_000
-    undo_timeout: Duration = 30_000_000_000
-    grace: Duration = 50_000_000
-    survives: str | None = None
-
-
 class FailoverIn(Part):
     """Do one thing for recovery (`failover`) or any reversible change (`change`)."""
 
@@ -338,7 +324,8 @@ class PlanIn(Part):
     steady_state: SteadyStateIn
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn
-    steps: list[AnyStep] = Field(min_length=1, max_length=STEPS_MAX)
+    capacity: CapacityIn | None = None
+    steps: list[AnyStep] = Field(default_factory=list, max_length=STEPS_MAX)
     ledger: LedgersIn | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gameday.plan.capacitysteps import capacity_warnings, check_capacity
 from gameday.plan.model import PPM, Plan, Segment, Step, StepKind
 from gameday.plan.pacing import is_open
 from gameday.plan.people import people_warnings
@@ -11,9 +12,10 @@ from gameday.plan.radius import too_much
 from gameday.plan.source import Source
 from gameday.plan.trippable import limit_warnings
 from gameday.plan.units import as_text
+from gameday.plan.when import steps_ns
 
 
-def check_references(plan: Plan, source: Source) -> None:  # noqa: C901 - one clause a reference
+def check_references(plan: Plan, source: Source) -> None:  # noqa: C901, PLR0912 - one clause a reference
     """Note every name that leads nowhere."""
     probes = {probe.name for probe in plan.probes}
     slos = {slo.name for slo in plan.slos}
@@ -42,6 +44,9 @@ def check_references(plan: Plan, source: Source) -> None:  # noqa: C901 - one cl
         if objective.ledger:
             written = {ledger.name for ledger in plan.ledgers}
             _known(source, ("objectives", number, "ledger"), objective.ledger, written, "ledger")
+    if plan.capacity is not None:
+        radius_ns = plan.blast_radius.duration_ns if plan.blast_radius else 0
+        check_capacity(plan.capacity, plan.load, plan.slos, source, steps_ns(plan), radius_ns)
     _check_names(plan, source)
     _check_steps(plan, source)
 
@@ -138,6 +143,7 @@ def warnings(plan: Plan) -> tuple[str, ...]:
     if plan.ledger is None and any(probe.writes for probe in plan.probes):
         found.append("a probe writes, but without a `ledger` nothing removes what it wrote at the end")
     found += _dwell_warnings(plan)
+    found += capacity_warnings(plan.capacity) if plan.capacity is not None else []
     return tuple(found)
 
 

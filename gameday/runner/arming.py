@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gameday.errors import NotAuthorised, Refused, TargetAbsent
+from gameday.history.capacityevents import ArtefactRead
 from gameday.history.events import TargetsResolved
 from gameday.hosts.httpprobe import Answer, exchange
 from gameday.hosts.names import RESOLVER
@@ -41,6 +42,7 @@ from gameday.plan.radius import (
     targets_of,
     why_not,
 )
+from gameday.runner.artefact import read_artefact
 
 TIMEOUT_S = 3.0
 EXCLUDED_MAX = 200
@@ -51,7 +53,8 @@ LAB_TODO = "Start the lab with `gameday lab up`; `gameday lab status` says how i
 class Resolved:
     """The plan with its values filled in, and what was found about the target.
 
-    `system` names it from everywhere, `names` are all that name it from here: see `names_of`.
+    `system` names it from everywhere, `names` are all that name it from here: see `names_of`. `events`
+    tell the history what was found.
     """
 
     plan: Plan
@@ -59,6 +62,7 @@ class Resolved:
     targets: TargetsResolved
     system: str
     names: tuple[str, ...]
+    events: tuple[TargetsResolved | ArtefactRead, ...] = ()
 
 
 def lab_state_file(project: Path) -> Path:
@@ -127,7 +131,9 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
         excluded=reach.excluded[:EXCLUDED_MAX],
     )
     url = bound.target.identity_url
-    return Resolved(bound, values, found, system_of(identity, url), names_of(identity, url))
+    signed = bound.capacity and read_artefact(bound.capacity.artefact, project)
+    events = (found, signed) if signed else (found,)
+    return Resolved(bound, values, found, system_of(identity, url), names_of(identity, url), events)
 
 
 def system_of(identity: Mapping[str, Any], identity_url: str) -> str:

@@ -203,7 +203,7 @@ class Crew:
         match command.ask:
             case "start":
                 load.start(command.rate_per_1000s, command.users)
-            case "change":
+            case "change" | "ease":
                 load.change(command.rate_per_1000s, command.users)
             case _:
                 load.stop()

@@ -197,7 +197,8 @@ class _Drill:
         self.anchor.check()
         self._note(read_clock())
         self._note(self.ready.applied())
-        self._note(self.found.targets)
+        for event in self.found.events:
+            self._note(event)
         if self.ready.lease is not None and self.ready.lease.taken_over:
             self._note(Noted(by="lease", mark="", text=self.ready.lease.taken_over))
         self._host("runner", "runner", os.getpid())

@@ -15,6 +15,7 @@ from gameday.engine.apply import apply
 from gameday.engine.decide import Decision, step
 from gameday.engine.state import State
 from gameday.errors import HistoryError
+from gameday.history.capacityevents import TrialEnded
 from gameday.history.events import (
     Command,
     Effect,
@@ -157,11 +158,12 @@ def _begins(before: State, after: State) -> bool:
 
 
 def _is_safe(command: Decision) -> bool:
-    """Kills, undos and halts make nothing worse; nor do stopping load, saying where we are, and reports."""
+    """Kills, undos and halts make nothing worse; nor do less load, saying where we are, and reports."""
     if isinstance(command, LoadAsked):
-        return command.ask == "stop"
+        return command.ask in ("stop", "ease")
     if isinstance(command, StepStarted):
         return command.completing
     return isinstance(
-        command, KillAsked | UndoStarted | Halted | PhaseChanged | GateWaiting | GateEnded | _REPORTED
+        command,
+        KillAsked | UndoStarted | Halted | PhaseChanged | GateWaiting | GateEnded | TrialEnded | _REPORTED,
     )

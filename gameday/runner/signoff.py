@@ -1,10 +1,12 @@
 """Sign-offs: a person answers with their SSH key for what a bundle says, after it was sealed.
 
-    BUNDLE/addenda/N/signoff-ROLE-NAME.json[.sig]   what they sign, and their signature
+    BUNDLE/addenda/N/signoff-ROLE-NAME.json[.sig]   what they sign, and their signature (a role's - is _ here)
     BUNDLE/addenda/N/manifest.json, attest/         over it, naming the manifest before
 
 Whoever reviews is neither the author of the plan nor its operator, nor one of those who approved it;
 an owner may have written or run it, but nobody signs off twice. A typed name is never a sign-off.
+
+The owner of a capacity signs for one rate of one artefact until a day: all of that stands in what they sign.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from gameday.canonical import canonical
+from gameday.checkers.capacity import assess
+from gameday.checkers.view import view_of
 from gameday.errors import NotAuthorised, RecordError, Refused
 from gameday.evidence.attest import ADDENDUM, envelopes, statement
 from gameday.evidence.bundle import MANIFEST, drafted, manifest
@@ -23,7 +27,7 @@ from gameday.evidence.findings_file import FINDINGS
 from gameday.evidence.keys import sign as sign_by_runner
 from gameday.history.events import RunStarted
 from gameday.history.people import ApprovalGiven
-from gameday.history.read import read_records
+from gameday.history.read import read_records, read_trace
 from gameday.hosts.clock import utc_text
 from gameday.hosts.sshkeygen import Signature, sign, verify
 from gameday.plan.approvals import is_principal
@@ -34,10 +38,11 @@ from gameday.runner.sealing import BUNDLE, manifest_of
 
 NAMESPACE = "gameday-signoff"
 OWNER = "owner"
+CAPACITY_OWNER = "capacity-owner"
 ADDENDA = "addenda"
 STATEMENT_MAX = 4096
 _SIGNED = re.compile(r"signoff-[^/]+\.json\Z")
-_ROLE = re.compile(r"[a-z][a-z0-9]{0,31}\Z")
+_ROLE = re.compile(r"[a-z][a-z0-9]{0,31}(-[a-z0-9]{1,31}){0,2}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +84,33 @@ def sign_off(run_dir: Path, signers: Path, *, who: str, role: str, key: Path, sa
             "kind": "gameday-signoff-v1", "run": run_dir.name, "role": role, "principal": who,
             "statement": said, "manifest_sha256": hashlib.sha256(whole).hexdigest(),
             "findings_sha256": found.get(FINDINGS, ""), "given_utc": utc_text(),
+            **(_terms(run_dir) if role == CAPACITY_OWNER else {}),
         }
     ) + b"\n"  # fmt: skip
     signature = sign(data, key, NAMESPACE)
     held = verify(data, signature, _read(signers), who, NAMESPACE)
     _check_apart(run_dir, bundle, held, role)
-    name = f"signoff-{role}-{who}.json"
+    name = f"signoff-{role.replace('-', '_')}-{who}.json"
     number, folder = _add(run_dir, {name: data, f"{name}.sig": signature})
     return SignOff(folder, number, who, role, held.fingerprint)
+
+
+def _terms(run_dir: Path) -> dict[str, Any]:
+    """Return what a capacity owner signs for.
+
+    Raises:
+        NotAuthorised: The run is no capacity sign-off.
+    """
+    found = assess(view_of(read_plan(run_dir), read_trace(run_dir)))
+    if found is None:
+        raise NotAuthorised(
+            f"{run_dir.name} is no capacity sign-off, so it has no {CAPACITY_OWNER}",
+            todo="`--role owner` signs for any other drill.",
+        )
+    return {
+        "decision": str(found.decision.decision), "required_per_1000s": found.decision.required_per_1000s,
+        "artefact": found.artefact, "expires_utc": found.expires_utc,
+    }  # fmt: skip
 
 
 def _add(run_dir: Path, files: dict[str, bytes]) -> tuple[int, Path]:
@@ -143,7 +167,7 @@ def _check_apart(run_dir: Path, bundle: Path, held: Signature, role: str) -> Non
     for who, other in _signed_off(bundle):
         if who in held.names:
             raise NotAuthorised(f"{who} has signed off already, as {other}; another person is needed")
-    if role == OWNER:
+    if role in (OWNER, CAPACITY_OWNER):
         return
     trace = read_records(run_dir)
     first = trace.first(RunStarted)
@@ -165,7 +189,7 @@ def _signed_off(bundle: Path) -> list[tuple[str, str]]:
         names: list[dict[str, Any]] = [item for item in about["files"] if _SIGNED.match(item["path"])]
         for item in names:
             role, _, who = item["path"].removeprefix("signoff-").removesuffix(".json").partition("-")
-            found.append((who, role))
+            found.append((who, role.replace("_", "-")))
     return found
 
 

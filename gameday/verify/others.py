@@ -63,6 +63,8 @@ def loads(run: Run) -> list[Other]:
     found = []
     for load in rows(run.plan, "load", PLAN):
         name = get(load, "name", str, PLAN)
+        if name == tried_load(run):
+            continue  # Each trial of a capacity sign-off says that for itself.
         total = run.history.loads.totals.get(name, Total())
         asked, slack = offered(run, load, total)
         shorts = sum(r.data.get("state") == "short" and r.data.get("load") == name for r in reports)
@@ -76,6 +78,12 @@ def loads(run: Run) -> list[Other]:
             short = (total.intended + slack) * PPM < asked * OFFERED_MIN_PPM
         found.append(Other(f"load {name}", _load(total, lost=lost, short=short), numbers))
     return found
+
+
+def tried_load(run: Run) -> str:
+    """Return which load a capacity sign-off tries; empty for other drills."""
+    capacity = maybe(run.plan, "capacity", dict, PLAN)
+    return get(capacity, "load", str, PLAN) if capacity else ""
 
 
 def _load(total: Total, *, lost: bool, short: bool) -> str:

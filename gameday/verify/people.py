@@ -25,7 +25,7 @@ from .trust import Trust
 
 STATEMENT_MAX = 16 << 10
 PAPERS_MAX = 500
-OWNER = "owner"  # An owner may have written the plan; every other role is apart from author and operator.
+OWNERS = ("owner", "capacity-owner")  # May have written the plan; other roles are apart from its people.
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class People:
         operator = get(self._history.records[0].data, "operator", str, "history.jsonl")
         parts = {"author": [named.get("author", "")], "operator": [operator, named.get("roles.operator", "")]}
         for part, people in parts.items():
-            if role != OWNER and (principal in people or names_of(self._trust.signers, key, people)):
+            if role not in OWNERS and (principal in people or names_of(self._trust.signers, key, people)):
                 raise Broken(f"{principal} is the {part} and cannot also be the {role}")
         return Paper(role, principal, key)
 

@@ -2,9 +2,10 @@
 
 Compared are the outcome, the intervals of RTA and RPA, the ledger's counts, what is left, and the
 verdict of every finding and of the whole. The statement that the runner signed must say the same. Times
-for which the plan sets no limit (TTD, WRT, …) stand as stated: they are never judged. Any other finding
-that is not computed here makes the line unknown; it can never make the verdict better. Findings made by
-other rules than these (`checker_version`) are compared too, but where they differ the line is unknown.
+for which the plan sets no limit (TTD, WRT, …), and the limit that a search found, stand as stated. Any
+other finding that is not computed here makes the line unknown; it can never make the verdict better.
+Findings made by other rules than these (`checker_version`) are compared too, but where they differ the
+line is unknown.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
+from .capacity import check_capacity
 from .chain import History
 from .clocks import bound_ns, check_clock, widened
 from .data import check_data
@@ -25,7 +27,8 @@ from .stores import check_reconciled, check_stores
 from .strictjson import get, maybe, rows
 
 RULES = "3"  # The checker_version whose rules are written down here.
-AS_STATED = ("TTD ", "TTA ", "TTM ", "WRT ", "dwell ", "fail-back ", "minimum capacity ")
+LIMIT = "capacity limit"
+AS_STATED = (LIMIT, "TTD ", "TTA ", "TTM ", "WRT ", "dwell ", "fail-back ", "minimum capacity ")
 ORDER = ("fail", "unknown", "not_tested", "pass")
 AUDITOR = {
     "pass": "DEMONSTRATED", "fail": "NOT DEMONSTRATED", "unknown": "INCONCLUSIVE", "not_tested": "NOT TESTED",
@@ -91,6 +94,7 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
             if d.name.startswith("RPA "):
                 what = d.name.removeprefix("RPA ")
                 objectives.append((what, "rpa", objective["rpo_ns"], d.interval, d.verdict))
+    findings += [_plain(other) for other in check_capacity(run)]
     findings += [Found(o.name, o.verdict, interval, o.numbers) for o, interval in check_stores(run)]
     findings += [_plain(other) for other in check_reconciled(run)]
     residual, steps = left(run)
@@ -212,7 +216,9 @@ def differences(result: Result, stated: Any) -> tuple[list[str], list[str]]:
     names = {found.name for found in result.findings}
     foreign = [get(row, "name", str, where) for row in listed if row.get("name") not in names]
     measured = [
-        row["name"] for row in listed if row["name"].startswith(AS_STATED) and row.get("verdict") == "pass"
+        row["name"]
+        for row in listed
+        if row["name"] == LIMIT or (row["name"].startswith(AS_STATED) and row.get("verdict") == "pass")
     ]
     verdict = merge(
         [result.verdict, *(get(row, "verdict", str, where) for row in listed if row["name"] in foreign)]

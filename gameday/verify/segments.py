@@ -12,6 +12,7 @@ everything that is kept; where it is reached, nothing is recomputed, and the lin
 from __future__ import annotations
 
 import re
+import sys
 from array import array
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -143,6 +144,7 @@ class Loads:
         self.levels = levels
         self.totals: dict[str, Total] = {}
         self.answers: dict[str, Answers] = {}
+        self.load: list[str] = []
         self.start, self.good, self.valid, self.counted = array("q"), array("q"), array("q"), array("q")
         self.source = array("q")  # Which load and generator each bucket is of.
         self._sources: dict[tuple[str, int], int] = {}
@@ -156,7 +158,8 @@ class Loads:
             if len(self.start) >= BUCKETS_MAX or len(self.totals) > NAMES_MAX:
                 raise Broken(f"{where}: more than {BUCKETS_MAX} buckets or {NAMES_MAX} loads")
             number = {key: get(data, key, int, where) for key in NUMBERS}
-            load = get(data, "load", str, where)
+            load = sys.intern(get(data, "load", str, where))
+            self.load.append(load)
             self.totals.setdefault(load, Total()).add(number)
             self._note_source(load, maybe(data, "generator", int, where) or 0, where)
             answers = self.answers.setdefault(load, Answers())
