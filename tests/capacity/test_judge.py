@@ -56,7 +56,11 @@ def test_half_the_limit_holds_and_twice_the_limit_fails():
 def test_it_says_too_short_until_the_first_look_and_nothing_new_between_looks():
     slices = trial(LIMIT * 0.97, 140)
     early = judge(GOAL, slices[:69], rate_per_1000s=round(LIMIT * 970))
-    assert (early.verdict, early.reasons, early.final) == (Verdict.UNDECIDED, ("too short to be judged",), False)
+    assert (early.verdict, early.reasons, early.final) == (
+        Verdict.UNDECIDED,
+        ("too short to be judged",),
+        False,
+    )
     at = judge(GOAL, slices[:70], rate_per_1000s=round(LIMIT * 970))
     assert at.look == 0 == look_at(GOAL, slices[:70])
     assert look_at(GOAL, slices[:69]) == -1 == look_at(GOAL, ())
@@ -66,7 +70,9 @@ def test_it_says_too_short_until_the_first_look_and_nothing_new_between_looks():
 
 @given(st.integers(1, 600), st.integers(1, 3600), st.integers(1, 20))
 def test_the_error_spent_on_all_looks_is_the_error_promised(least_s, most_s, trials):
-    goal = Goal((LATENCY,), duration_min_ns=least_s * SECOND_NS, duration_max_ns=most_s * SECOND_NS, trials=trials)
+    goal = Goal(
+        (LATENCY,), duration_min_ns=least_s * SECOND_NS, duration_max_ns=most_s * SECOND_NS, trials=trials
+    )
     looks = looks_ns(goal)
     assert list(looks) == sorted(set(looks))
     assert sum(alpha_at(goal, i) for i in range(len(looks))) == pytest.approx(0.05)
@@ -89,14 +95,18 @@ def test_failures_count_against_availability_and_are_not_fast():
 
 def test_arrivals_dropped_while_every_user_hangs_are_the_targets_doing():
     goal = replace(GOAL, users_max=200)
-    slices = calm(80, started=50, dropped=50, good=0, latency=(), waiting=200, ages=((index_of(2_000_000), 200),))
+    slices = calm(
+        80, started=50, dropped=50, good=0, latency=(), waiting=200, ages=((index_of(2_000_000), 200),)
+    )
     found = judge(goal, slices, rate_per_1000s=100_000)
     assert (found.verdict, found.generator) == (Verdict.FAILS, ())
 
 
 def test_a_black_hole_fails_although_nothing_ends():
     slices = [
-        second(i, good=0, latency=(), waiting=100 * (i + 1), ages=((index_of(500_000 * (i + 1)), 100 * (i + 1)),))
+        second(
+            i, good=0, latency=(), waiting=100 * (i + 1), ages=((index_of(500_000 * (i + 1)), 100 * (i + 1)),)
+        )
         for i in range(80)
     ]
     assert judge(GOAL, slices, rate_per_1000s=100_000).verdict == Verdict.FAILS
@@ -114,7 +124,13 @@ def test_a_request_that_is_overdue_and_then_ends_is_spoilt_once():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20), st.integers(0, 20), st.integers(0, 30)), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(0, 20), st.integers(0, 20), st.integers(0, 30)),
+        min_size=1,
+        max_size=20,
+    )
+)
 def test_spoilt_is_never_more_than_what_was_settled(rows):
     fast, slow = index_of(1000), index_of(10**6)
     slices = [
@@ -131,7 +147,10 @@ def test_spoilt_is_never_more_than_what_was_settled(rows):
     [
         ({"busy_ppm": 950_000}, "a generator was busy above 90 % of its core in"),
         ({"late": 10, "started": 90}, "the generators did not get to run"),
-        ({"intended": 80, "started": 80, "good": 80, "latency": ((index_of(20_000), 80),)}, "arrivals were offered where"),
+        (
+            {"intended": 80, "started": 80, "good": 80, "latency": ((index_of(20_000), 80),)},
+            "arrivals were offered where",
+        ),
         ({"waiting": 20}, "Little's law"),
     ],
 )

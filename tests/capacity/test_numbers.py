@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gameday.capacity.distributions import beta_cdf, beta_quantile, normal_quantile, t_quantile
-from gameday.capacity.goal import SECOND_NS, Slice, add, coalesce, edges_us, index_of, mean_us, over, percentile_us
+from gameday.capacity.goal import (
+    SECOND_NS,
+    Slice,
+    add,
+    coalesce,
+    edges_us,
+    index_of,
+    mean_us,
+    over,
+    percentile_us,
+)
 from gameday.history import histogram
 
 
@@ -48,7 +58,9 @@ def test_indices_are_those_of_the_history(us):
     assert edges_us(index_of(us))[0] <= us <= edges_us(index_of(us))[1]
 
 
-@given(st.dictionaries(st.integers(1, 10**7), st.integers(1, 50), min_size=1, max_size=30), st.integers(1, 10**7))
+@given(
+    st.dictionaries(st.integers(1, 10**7), st.integers(1, 50), min_size=1, max_size=30), st.integers(1, 10**7)
+)
 def test_what_is_over_a_limit_is_bounded_on_both_sides(latencies, limit_us):
     counts = add(((index_of(us), n),) for us, n in latencies.items())
     truly = sum(n for us, n in latencies.items() if us > limit_us)
