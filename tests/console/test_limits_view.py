@@ -26,6 +26,7 @@ LIMITS = [
     ({"load": "p99", "above_ns": 5 * NS, **LOAD}, "load: p99 above 5 s within 5 s", " ms"),
     ({"load": "errors", "bad_above_ppm": 990_000, **LOAD}, "more than 99 % failed within 5 s", " of 4"),
     ({"load": "achieved", "below_ppm": 10_000, **LOAD}, "less than 1 % of it on time within 5 s", "100.0 %"),
+    ({"load": "answered", "below_ppm": 10_000, **LOAD}, "less than 1 % of it answered within 5 s", "0 waiting"),
     ({"failed_above": 5000}, "load: more than 5000 failed requests", "failed"),
     ({"silence_ns": 9 * NS}, "any probe: cannot be read for 9 s", "of 9 s"),
     ({"duration_ns": 60 * NS}, "the drill runs longer than 1 min", "of 1 min"),

@@ -49,9 +49,20 @@ def server():
     server.server_close()
 
 
+MADE = []
+
+
+@pytest.fixture(autouse=True)
+def _nobody_goes_on_reading():
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
 def levers(project, *named, silence_s=10.0):
     policy = replace(default_policy(), levers=tuple(map(str, named)), lever_silence_ns=int(silence_s * 1e9))
-    return Levers(project, policy)
+    MADE.append(Levers(project, policy))
+    return MADE[-1]
 
 
 def wait_until(is_so, timeout_s=10.0):
