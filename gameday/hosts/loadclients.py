@@ -83,12 +83,26 @@ def _watched(buckets: Any, *, closed_loop: bool) -> Callable[[Any], Any]:
 
 
 def _with_timeout(send: Any, timeout_s: float, headers: Headers | None) -> Any:
+    from gevent import getcurrent  # noqa: PLC0415 - Locust's own
+
+    from gameday.hosts.loaddeadlines import Deadlines  # noqa: PLC0415 - gevent too
+
+    deadlines = Deadlines(timeout_s)
+    begin, end = deadlines.begin, deadlines.end
+
     def request(session: Any, *args: Any, **more: Any) -> Any:
-        if more.get("timeout") is None:
-            more["timeout"] = timeout_s
         if headers is not None:
             more["headers"] = {**(more.get("headers") or {}), **headers()}
-        return send(session, *args, **more)
+        if more.get("timeout") is not None:
+            return send(session, *args, **more)
+        if more.get("stream"):  # Its body is read later, when nobody looks: the socket has to.
+            return send(session, *args, **{**more, "timeout": timeout_s})
+        who = getcurrent()
+        begin(who)
+        try:
+            return send(session, *args, **more)
+        finally:
+            end(who)
 
     return request
 

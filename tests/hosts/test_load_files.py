@@ -201,3 +201,40 @@ def test_a_closed_loop_shows_what_has_no_answer(tmp_path):
                 one.host.stop()
                 stopped = one.buckets(lambda b: any(b.errors for b in b))
                 assert stopped[-1].errors == (("stopped", 4),)
+
+
+@contextlib.contextmanager
+def dripping():
+    """A server that sends a byte of its answer every 200 ms, which no timeout between bytes would end."""
+    import socket  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    def drip(peer):
+        with contextlib.suppress(OSError), peer:
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while True:
+                peer.sendall(b".")
+                time.sleep(0.2)
+
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_request_has_one_deadline_for_the_whole_of_it(tmp_path):
+    """The file is an HttpUser's, and sets no timeout; afterwards its users go on."""
+    with dripping() as url, File(tmp_path, "hooks.py", url, users=4, timeout_ns=NS) as one:
+        buckets = one.buckets(lambda b: total(b, "bad") >= 12)
+        errors = [item for bucket in buckets for item in bucket.errors]
+        assert {kind for kind, _ in errors} == {"timeout"}
+        assert {name for b in buckets for name, *_ in b.endpoints} != set()
+        bad_at_ns = [b.start_ns for b in buckets if b.bad]
+        began_ns = next(b.start_ns for b in buckets if b.started)
+        assert NS - 150_000_000 <= bad_at_ns[0] - began_ns <= 1.6 * NS
+        assert bad_at_ns[-1] - began_ns >= 2.8 * NS

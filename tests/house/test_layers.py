@@ -38,6 +38,7 @@ ONLY_IN = {
         "hosts/loadhost.py",
         "hosts/loadgate.py",
         "hosts/loadclients.py",
+        "hosts/loaddeadlines.py",
         "hosts/loadusers.py",
         "hosts/loadguard.py",
         "hosts/loadmaster.py",
