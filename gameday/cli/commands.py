@@ -31,10 +31,8 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli import records  # noqa: PLC0415
 
             return records.carry_out(asked)
-        case "doctor":
-            from gameday.cli.doctor import doctor  # noqa: PLC0415
-
-            return doctor(as_json=asked.json)
+        case "doctor" | "actions":
+            return _tell(asked)
         case "approve":
             from gameday.cli import people  # noqa: PLC0415
 
@@ -55,6 +53,16 @@ def carry_out(asked: argparse.Namespace) -> int:
             return _operate(asked)
         case _:
             return _look(asked)
+
+
+def _tell(asked: argparse.Namespace) -> int:
+    if asked.command == "actions":
+        from gameday.cli.actions import actions  # noqa: PLC0415 - each command pays only for itself
+
+        return actions(asked)
+    from gameday.cli.doctor import doctor  # noqa: PLC0415
+
+    return doctor(as_json=asked.json)
 
 
 def _operate(asked: argparse.Namespace) -> int:

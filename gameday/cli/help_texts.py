@@ -325,5 +325,14 @@ COMMANDS: dict[str, Text] = {
     ),
     "lab": Text("the built-in system under drill: up, down, status", "gameday lab up"),
     "doctor": Text("say what this machine can do", "gameday doctor", (_JSON,)),
+    "actions": Text(
+        "show which actions and probes are installed, and how each is taken back",
+        "gameday actions latency",
+        (
+            (("search",), {"metavar": "SEARCH", "nargs": "*", "help": "words, or the name of one action"}),
+            _JSON,
+            (("--markdown",), {"action": "store_true", "help": "as the reference page, docs/actions.md"}),
+        ),
+    ),
     "schema": Text("print the JSON schema of a plan, for editors", "gameday schema > plan.schema.json"),
 }
