@@ -90,10 +90,8 @@ def ended(module: str, activity: dict[str, Any], state: Any, experiment: dict[st
         tell(module, "ended", step=papers.step_id(number), detail=detail or status,
              effect=_EFFECT.get(status, "indeterminate"))  # fmt: skip
         return
-    met = {True: ", tolerance met", False: ", tolerance NOT met"}.get(bool(run.get("tolerance_met")), "")
-    met = met if "tolerance_met" in run else ""
     kind = f"chaos: {activity.get('type') or 'activity'}"
-    tell(module, "note", by=kind, text=one_line(f"{activity.get('name')}: {status}{met}"))
+    tell(module, "note", by=kind, text=one_line(f"{activity.get('name')}: {status}"))
 
 
 def hypothesis(module: str, state: Any) -> None:
@@ -101,6 +99,10 @@ def hypothesis(module: str, state: Any) -> None:
     found = link.current()
     if found is not None and found.teller == module and isinstance(state, dict):
         found.met = bool(state.get("steady_state_met"))
+        probes = [run for run in state.get("probes") or () if isinstance(run, dict)]
+        off = [str((run.get("activity") or {}).get("name")) for run in probes if not run.get("tolerance_met")]
+        said = "met" if found.met else f"NOT met: {', '.join(off) or 'nothing was read'}"
+        tell(module, "note", by="chaos: hypothesis", text=one_line(f"the hypothesis is {said}"))
 
 
 def rolled_back(module: str, state: Any) -> None:

@@ -113,7 +113,13 @@ def left(run: Run) -> tuple[Other, set[str]]:
     }
     stuck = set(texts(run.end.data, "stuck", "RunEnded")) if run.end else set()
     found = ({step for steps in owed.values() for step in steps} - undone) | stuck
-    return Other("no fault is left", "fail" if found else "pass"), found
+    unread = {
+        step["id"]
+        for step in run.steps
+        if step.get("kind") == "fault" and step.get("undo") is not None and step.get("in_place") is None
+    }
+    clean = "unknown" if undone & unread else "pass"  # Only an undo that was read back shows anything.
+    return Other("no fault is left", "fail" if found else clean), found
 
 
 def halt(run: Run) -> list[Other]:
