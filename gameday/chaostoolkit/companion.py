@@ -61,6 +61,7 @@ SEAL_EVERY_NS = 500_000_000
 LEDGER_PATIENCE_S = 20.0
 BY = "guard of chaos run"
 Reply = dict[str, Any]
+_ORDER = tuple(Phase)  # A run only goes forward.
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ class Companion:
 
     def _look(self) -> None:
         now_ns = self.clock.now_ns()
-        if self.state.halted is None and (found := breach(self.state)) is not None:
+        watching = self.state.halted is None and not self.has_reacted
+        if watching and (found := breach(self.state)) is not None:
             if isinstance(found, Warned):
                 self._note(found)
             else:
@@ -198,6 +200,8 @@ class Companion:
         match request["do"]:
             case "phase":
                 self._phase(Phase(request["phase"]), request["reason"])
+            case "started" if self.state.halted is not None:
+                return {"error": "the guard has halted this experiment: nothing starts any more"}
             case "started":
                 self._record(StepStarted(request["step"]), sync=True)
                 self.state = apply(self.state, self.clock.now_ns(), StepStarted(request["step"]))
@@ -220,7 +224,8 @@ class Companion:
         if phase is Phase.UNDOING:
             self.has_reacted = True
             self._owe("halt" if self.state.halted is not None else "end", reason)
-        if phase is not self.state.phase:
+        # A hypothesis is looked at during and after the method, too; the guard stays in force.
+        if _ORDER.index(phase) > _ORDER.index(self.state.phase):
             self._note(PhaseChanged(phase, reason))
 
     def _owe(self, why: str, reason: str) -> None:

@@ -40,8 +40,8 @@ class Link:
     folder: str = ""
     number: int = 0
     met: bool | None = None
+    said: str = ""
     is_over: bool = False
-    report: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     rest: bytes = b""
 

@@ -90,19 +90,26 @@ def ended(module: str, activity: dict[str, Any], state: Any, experiment: dict[st
         tell(module, "ended", step=papers.step_id(number), detail=detail or status,
              effect=_EFFECT.get(status, "indeterminate"))  # fmt: skip
         return
+    if activity in ((experiment.get("steady-state-hypothesis") or {}).get("probes") or ()):
+        return  # What the hypothesis says is told once for all its probes.
     kind = f"chaos: {activity.get('type') or 'activity'}"
     tell(module, "note", by=kind, text=one_line(f"{activity.get('name')}: {status}"))
 
 
 def hypothesis(module: str, state: Any) -> None:
-    """Keep what Chaos Toolkit's own hypothesis said last."""
+    """Keep what Chaos Toolkit's own hypothesis said last, and tell when it says something else.
+
+    A continuous one speaks many times a second.
+    """
     found = link.current()
     if found is not None and found.teller == module and isinstance(state, dict):
         found.met = bool(state.get("steady_state_met"))
         probes = [run for run in state.get("probes") or () if isinstance(run, dict)]
         off = [str((run.get("activity") or {}).get("name")) for run in probes if not run.get("tolerance_met")]
         said = "met" if found.met else f"NOT met: {', '.join(off) or 'nothing was read'}"
-        tell(module, "note", by="chaos: hypothesis", text=one_line(f"the hypothesis is {said}"))
+        if said != found.said:
+            found.said = said
+            tell(module, "note", by="chaos: hypothesis", text=one_line(f"the hypothesis is {said}"))
 
 
 def rolled_back(module: str, state: Any) -> None:

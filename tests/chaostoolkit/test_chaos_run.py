@@ -31,6 +31,10 @@ from tests.drills import ROOT
 
 pytestmark = pytest.mark.slow
 SECRET = "canary-5b1d9c"
+ALWAYS = {
+    "type": "probe", "name": "always", "tolerance": True,
+    "provider": {"type": "python", "module": "os.path", "func": "isabs", "arguments": {"s": "/"}},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -91,6 +95,7 @@ def test_a_breach_halts_undoes_and_leaves_a_sealed_record(target, tmp_path):
         {
             "title": "Break the shop",
             "secrets": {"shop": {"password": SECRET}},
+            "steady-state-hypothesis": {"title": "Always so", "probes": [ALWAYS]},
             "controls": [guard(target.url), control("evidence", {"service": "orders", "seal": True})],
             "method": [
                 shell("break", "touch broken; sleep 30 & echo $! > child; wait"),
@@ -98,6 +103,8 @@ def test_a_breach_halts_undoes_and_leaves_a_sealed_record(target, tmp_path):
             ],
             "rollbacks": [MEND],
         },
+        "--hypothesis-strategy=continuously",  # It must not put the guard out of force.
+        "--hypothesis-frequency=0.05",
     )
     said = chaos.ends()
     folder = folder_of(tmp_path)
@@ -152,7 +159,7 @@ def test_a_calm_run_is_recorded_and_undone_by_chaos_itself(target, tmp_path):
     assert found["steady state after"].verdict is Verdict.PASS
     assert recompute(folder_of(tmp_path)).outcome == "completed"
     notes = [event.text for _, event in events(folder_of(tmp_path), Noted)]
-    assert notes.count("the hypothesis is met") == 2 and notes.count("look: succeeded") == 3
+    assert notes == ["the hypothesis is met", "look: succeeded", "untouch: succeeded"]
 
 
 def test_it_does_not_go_on_unguarded(target, tmp_path):
