@@ -16,6 +16,7 @@ from typing import Any
 from gameday import __version__
 from gameday.chaostoolkit import papers
 from gameday.chaostoolkit.companion import Asked, Chaos, Companion
+from gameday.chaostoolkit.replay import Player
 from gameday.engine.state import begin
 from gameday.errors import GameDayError, PlanError
 from gameday.history.events import Command, HostStarted, Phase, PhaseChanged, Report, RunStarted
@@ -105,20 +106,22 @@ def made(first: dict[str, Any]) -> Companion:
         ledgers = Ledgers(
             usable.ledgers, folder=folder, project=project, clock=clock, inbox=inbox, redact=redact
         )
+    chaos = Chaos(
+        first["pid"], first["ticks"], first["marker"], tuple(experiment.get("rollbacks") or ()),
+        first["configuration"], first["secrets"], project,
+    )  # fmt: skip
     companion = Companion(
         state=begin(plan),
         terms=terms,
-        chaos=Chaos(
-            first["pid"], first["ticks"], first["marker"], tuple(experiment.get("rollbacks") or ()),
-            first["configuration"], first["secrets"], project,
-        ),
+        chaos=chaos,
         history=history,
         clock=clock,
         inbox=inbox,
         probes=probes,
         ledgers=ledgers,
+        player=Player(chaos),
         finish=lambda: finished(folder, redact, seals=terms.seals),
-    )  # fmt: skip
+    )
     _open(companion, plan, anchored.roots.register_sha256, anchored.roots.start_token_sha256)
     probes.start()
     return companion

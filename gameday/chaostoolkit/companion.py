@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gameday.chaostoolkit.papers import Terms
-from gameday.chaostoolkit.replay import play
+from gameday.chaostoolkit.replay import Player
 from gameday.engine.apply import apply
 from gameday.engine.limits import breach, held_for
 from gameday.engine.state import State
@@ -97,6 +97,7 @@ class Companion:
     inbox: Inbox
     probes: ProbeCrew
     ledgers: Ledgers | None
+    player: Player
     finish: Callable[[], Reply]
     halted_ns: int | None = None
     has_reacted: bool = False
@@ -181,7 +182,8 @@ class Companion:
         if self.state.halted is None:
             self.is_lost = True
             self._note(RunnerLost(by="companion", reason="chaos ended without a word: killed, or crashed"))
-        kill_all(0, self.chaos.marker, since_ticks=self.chaos.ticks)
+        if not self.rolled_back:  # Else a rollback may have started again what is to stay.
+            kill_all(0, self.chaos.marker, since_ticks=self.chaos.ticks)
         self._end({"status": "lost"})
 
     # --- requests ----------------------------------------------------------------------------
@@ -291,13 +293,14 @@ class Companion:
         if begun and not self.rolled_back and (lost or self.terms.plays_rollbacks):
             why = "lost" if lost else "halt" if self.state.halted else "end"
             self._owe(why, "chaos played no rollbacks: they are played here")
-            done = play(self.chaos, timeout_s=self.terms.rollback_timeout_ns / NS, wait=self._pump)
+            done = self.player.play(timeout_s=self.terms.rollback_timeout_ns / NS, wait=self._pump)
             for text in done.said:
                 self._note(Noted(by="companion", mark="", text=text))
             self._rolled_back(ok=done.ok, detail=done.detail)
         reason = self._recover(request)
         if self.writing:
             self._read_back("end", resume=False)
+        self.player.close()
         self.probes.stop(2.0)
         if self.ledgers is not None:
             self.ledgers.stop()
