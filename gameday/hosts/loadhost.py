@@ -42,6 +42,7 @@ class LoadHost:
         self._pool: Any = None
         self._gate: Any = None
         self._shape: Any = None
+        self._stats: Any = None
         self._ramp: Any = None
         self._stopped_for = 0
         self._is_ending = False
@@ -60,6 +61,7 @@ class LoadHost:
 
         from gameday.hosts import loadclients  # noqa: PLC0415
         from gameday.hosts.loadpool import Pool  # noqa: PLC0415
+        from gameday.hosts.loadstats import Stats  # noqa: PLC0415
         from gameday.hosts.loadusers import Users  # noqa: PLC0415
 
         config, self.environment = self._config, environment
@@ -88,6 +90,7 @@ class LoadHost:
         seen = None if self._gate else loadclients.seen_responses()
         listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen)
         environment.events.request.add_listener(listener)
+        self._stats = Stats(environment.stats)
         gevent.spawn(self._serve)
         gevent.spawn(self._stream)
 
@@ -153,11 +156,14 @@ class LoadHost:
             if self._gate is not None:
                 self._gate.stop()
             self._pool.wanted = 0
+            self._stats.count()
             runner.stop()
+            self._stats.count()
             self.buckets.flush()
             self.buckets.say({"state": "stopped"})
         elif "quit" in command:
             self._is_ending = True
+            self._stats.count()
             runner.quit()
 
     def _follow(self, ask: dict[str, Any]) -> None:
@@ -241,6 +247,7 @@ class LoadHost:
         while True:
             due_s = max(due_s + 0.1, time.perf_counter())
             gevent.sleep(max(due_s - time.perf_counter(), 0.0))
+            self._stats.count()
             self.buckets.flush()
             count += 1
             self._look_if_stopped()

@@ -37,7 +37,13 @@ ONLY_IN = {
         "hosts/actionhost.py",
         *(f"chaostoolkit/{name}.py" for name in ("discovery", "link", "rollback", "telling")),
     },
-    "locust": {"hosts/loadhost.py", "hosts/loadclients.py", "hosts/loadusers.py", "hosts/loadworker.py"},
+    "locust": {
+        "hosts/loadhost.py",
+        "hosts/loadclients.py",
+        "hosts/loadstats.py",
+        "hosts/loadusers.py",
+        "hosts/loadworker.py",
+    },
     "gevent": {
         "hosts/loadhost.py",
         "hosts/loadgate.py",
