@@ -3,8 +3,6 @@
 These models live only at the border: `gameday.plan.compile` turns them into `gameday.plan.model`.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -239,12 +237,6 @@ class RunbookIn(Part):
     runbook: str
 
 
-class ParallelIn(Part):
-    """Start several steps together."""
-
-    parallel: list[SimpleStep] = Field(min_length=1)
-
-
 _FORMS = {
     "fault": "fault", "failover": "failover", "change": "failover", "hold": "hold", "load": "load",
     "manual": "manual", "approval": "approval", "runbook": "runbook", "parallel": "parallel",
@@ -271,6 +263,14 @@ SimpleStep = Annotated[
     | Annotated[ApprovalIn, Tag("approval")],
     Discriminator(_form),
 ]
+
+
+class ParallelIn(Part):
+    """Start several steps together."""
+
+    parallel: list[SimpleStep] = Field(min_length=1)
+
+
 AnyStep = Annotated[
     Annotated[FaultIn, Tag("fault")]
     | Annotated[FailoverIn, Tag("failover")]
@@ -283,7 +283,6 @@ AnyStep = Annotated[
     | Annotated[ParallelIn, Tag("parallel")],
     Discriminator(_form),
 ]
-ParallelIn.model_rebuild()
 STEP_FORMS = (*_FORMS, "undo")
 
 
