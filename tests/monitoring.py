@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import shutil
@@ -27,7 +28,7 @@ groups:
     rules:
       - {alert: Hot, expr: heat > 5, labels: {severity: page}}
       - {alert: Slow, expr: heat > 5, for: 1h}
-      - {alert: OrdersDown, expr: orders_up == 0}
+      - {alert: OrdersDown, expr: orders_up == 0 or absent(orders_up), for: 1s}
 """
 PAGER = "{route: {receiver: none, group_wait: 0s, group_interval: 1s}, receivers: [{name: none}]}"
 
@@ -40,7 +41,7 @@ def free_port():
 class Monitoring:
     """`heat` is the metric; the alert Hot fires above 5, Slow is pending then.
 
-    With `orders_url`, each scrape places an order there: OrdersDown fires when that fails. `more` are
+    With `orders_url`, each scrape places an order there: OrdersDown fires when that fails for 1 s. `more` are
     further targets to scrape.
     """
 
@@ -81,6 +82,14 @@ class Monitoring:
             result = json.load(answer)["data"]["result"]
         return float(result[0]["value"][1]) if result else None
 
+    def fired(self, alert, since):
+        """Unix time, from `since` on, at which a rule first said that its alert fires; None if never."""
+        asked = f'ALERTS{{alertname="{alert}",alertstate="firing"}}[5m]'
+        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': asked})}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            result = json.load(answer)["data"]["result"]
+        return min((float(at) for one in result for at, _ in one["values"] if at >= since), default=None)
+
     def wait_for(self, is_it, timeout_s=40.0):
         give_up = time.monotonic() + timeout_s
         while True:
@@ -111,7 +120,8 @@ class Metrics(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(OSError):  # A scrape that has given up.
+            self.wfile.write(body)
 
     def orders_up(self):
         """Place one order, as a user would, and say whether it was taken."""
@@ -120,7 +130,7 @@ class Metrics(http.server.BaseHTTPRequestHandler):
             f"{self.of.orders_url}/orders", order, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(asked, timeout=0.2):
+            with urllib.request.urlopen(asked, timeout=0.1):
                 return 1
         except OSError:
             return 0

@@ -156,10 +156,27 @@ def test_the_time_to_detect_is_measured_from_the_alert(tmp_path, lab, tmp_path_f
         findings = json.loads((run.folder / "findings.json").read_text())["findings"]
         found = next(f for f in findings if f["name"] == "TTD orders")
         low_s, high_s = found["interval_s"]["min"], found["interval_s"]["max"]
+        # Prometheus's own record of when the rule fired, on the run's clock.
+        trace = run.trace()
+        clock = next(r.event for r in trace.records if type(r.event).__name__ == "ClockRead")
+        origin_ns = int(trace.records[0].event.origin_boot_ns) + int(clock.wall_minus_boot_ns)
+        killed_s = [
+            next(
+                r.at_ns
+                for r in trace.records
+                if type(r.event).__name__ == kind and r.event.step.startswith("1-")
+            )
+            / NS
+            for kind in ("StepStarted", "StepEnded")
+        ]
+        fired_s = own.fired("OrdersDown", origin_ns / NS + killed_s[0]) - origin_ns / NS
         print(f"TTD {low_s:.2f} to {high_s:.2f} s: {found['why']}")
+        print(f"the rule fired {fired_s - killed_s[1]:.2f} to {fired_s - killed_s[0]:.2f} s after the kill")
         assert "alert probe pager went red" in found["why"]
-        # A scrape, its order's own patience, a rule, and the probe's period with its reading.
-        assert 0 <= low_s <= high_s <= SCRAPE_S + 0.2 + RULE_S + 1
+        assert low_s <= fired_s - killed_s[0]
+        assert fired_s - killed_s[1] <= high_s
+        # A scrape, an order's own patience, a rule and its `for: 1s`, the probe's period, its reading.
+        assert 0 <= low_s <= high_s <= SCRAPE_S + 0.1 + RULE_S + 1 + 1
         assert next(f for f in findings if f["name"] == "TTM orders")
     finally:
         own.close()
