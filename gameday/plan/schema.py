@@ -12,6 +12,7 @@ from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_load import LoadIn
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
+from gameday.plan.schema_slos import SlosFromIn
 from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
 STEPS_MAX = 500
@@ -320,6 +321,7 @@ class PlanIn(Part):
     load: list[LoadIn] = Field(default_factory=list)
     probes: dict[Key, ProbeIn] = Field(min_length=1)
     slos: dict[Key, SloIn] = Field(default_factory=dict)
+    slos_from: list[SlosFromIn] = Field(default_factory=list, max_length=20)
     steady_state: SteadyStateIn
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn
