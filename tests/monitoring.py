@@ -51,6 +51,7 @@ class Monitoring:
                 pytest.skip(f"{program} is not installed: apt-get install prometheus prometheus-alertmanager")
         self.heat = 1.0
         self.orders_url = orders_url
+        self.requests = {"200": 0, "500": 0}  # Each scrape finds ten more, failures while it is hot.
         handler = type("Handler", (Metrics,), {"of": self})
         self.metrics = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self.metrics.serve_forever, daemon=True).start()
@@ -115,6 +116,9 @@ class Metrics(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         body = f'heat {self.of.heat}\nparts{{n="1"}} 1\nparts{{n="2"}} 9\nodd NaN\n'.encode()
+        self.of.requests["500" if self.of.heat > 5 else "200"] += 10
+        for code, number in self.of.requests.items():
+            body += f'requests_total{{code="{code}"}} {number}\n'.encode()
         if self.of.orders_url:
             body += f"orders_up {self.orders_up()}\n".encode()
         self.send_response(200)

@@ -18,6 +18,15 @@ from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Rati
 STEPS_MAX = 500
 
 
+class JsonIn(Part):
+    """What a JSON answer must hold, where."""
+
+    path: str = Field(min_length=1, max_length=300)
+    bad_above: int | float | None = None
+    bad_below: int | float | None = None
+    equals: str | bool | int | float | None = None
+
+
 class HttpIn(Part):
     """An HTTP request and what counts as a good answer."""
 
@@ -25,6 +34,7 @@ class HttpIn(Part):
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"] = "GET"
     status: list[int] | None = None
     contains: str | None = None
+    json_: JsonIn | None = Field(default=None, alias="json")
     body: dict[str, Any] | str | None = None
     headers: dict[str, str] | None = None
     resolver: Literal["target"] | None = None

@@ -42,7 +42,7 @@ def with_imported(plan: PlanIn, source: Source, files: Files) -> tuple[PlanIn, t
         if path is None:
             continue
         try:
-            documents = read_documents(path, item.file)
+            documents = [one for part in read_documents(path, item.file) for one in _apart(part)]
             digests.append(f"{item.file} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
         except PlanError as error:
             files.sources.append(Source(item.file, problems=list(error.problems)))
@@ -70,6 +70,16 @@ def with_imported(plan: PlanIn, source: Source, files: Files) -> tuple[PlanIn, t
 
 
 # --- reading ---------------------------------------------------------------------------------
+
+
+def _apart(source: Source) -> list[Source]:
+    """Return the documents of a list of them, which OpenSLO's own tools take too, each with its places."""
+    if not isinstance(source.data, list):
+        return [source]
+    return [
+        Source(source.file, one, {w[1:]: place for w, place in source.places.items() if w[:1] == (number,)})
+        for number, one in enumerate(source.data)
+    ]
 
 
 def _read(documents: list[Source]) -> list[tuple[Source, ImportedSlo]]:

@@ -93,7 +93,7 @@ class SloSpecIn(Part):
     windows: list[TimeWindowIn] = Field(alias="timeWindow", min_length=1, max_length=1)
     method: Literal["Occurrences", "Timeslices"] = Field(alias="budgetingMethod")
     objectives: list[ObjectiveIn] = Field(min_length=1, max_length=20)
-    policies: list[dict[str, Any] | str] = Field(default_factory=list, alias="alertPolicies")
+    policies: list[dict[str, Any] | str] | None = Field(default=None, alias="alertPolicies")
 
 
 class ConditionIn(Part):
@@ -161,7 +161,9 @@ class OpenSlo:
             return []
         sli_source, sli_where, sli = at
         burns = tuple(
-            burn for number, one in enumerate(spec.policies) for burn in self._policy(one, source, number)
+            burn
+            for number, one in enumerate(spec.policies or [])
+            for burn in self._policy(one, source, number)
         )
         found = []
         for number, goal in enumerate(spec.objectives):

@@ -74,6 +74,7 @@ class SlothSloIn(Part):
     objective: int | float = Field(gt=0, lt=100)
     description: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
+    interval: dict[str, str] = Field(default_factory=dict)  # of the rules that sloth makes
     sli: SliIn
     alerting: AlertingIn = Field(default_factory=AlertingIn)
 

@@ -170,6 +170,14 @@ def test_a_threshold_is_held_as_it_stands(project):
     assert slo.objective_ppm == 990_000
 
 
+def test_a_list_of_documents_is_read_as_several(project):
+    listed = "".join("- " + "\n  ".join(part.strip("\n").splitlines()) + "\n" for part in OPEN.split("---\n"))
+    assert project(listed).probes == project(OPEN).probes
+    with pytest.raises(PlanError, match="no fixed length") as caught:
+        project(listed.replace("4w", "1Q"))
+    assert caught.value.problems[0].line == 21
+
+
 @pytest.mark.parametrize(
     ("text", "old", "new", "line", "said"),
     [
@@ -187,6 +195,7 @@ def test_a_threshold_is_held_as_it_stands(project):
         (OPEN, "query: orders_total}", "query: 'a + b'}", 23, "a counter needs a range"),
         (OPEN, "kind: burnrate", "kind: other", 9, "only conditions of kind burnrate"),
         (OPEN, "kind: DataSource", "kind: Sauce", 2, "kind"),
+        (OPEN, "apiVersion: openslo/v1", "apiVersion: openslo/v1alpha", 1, "expected 'openslo/v1'"),
         (LATENCY, "op: lte", "op: lt", 12, "write `lte`"),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from gameday.history.events import Reading
 from gameday.hosts.readers import reader_of
+from gameday.plan.load import load_plan
 from gameday.plan.model import NS, Probe, ProbeKind
 from tests.drills import SHORT, Run, make_project
 from tests.monitoring import Monitoring
@@ -195,3 +196,37 @@ def test_a_monitoring_system_that_dies_is_a_breach_of_its_own_silence_limit(tmp_
         assert halted["reason"] == "probe stop-1-Hot could not be read for 1 s"
     finally:
         own.close()
+
+
+SLOS = """version: prometheus/v1
+service: orders
+slos:
+  - name: taken
+    objective: 99.9
+    sli:
+      events:
+        error_query: sum(rate(requests_total{code="500"}[{{.window}}]))
+        total_query: sum(rate(requests_total[{{.window}}]))
+  - name: silent
+    objective: 99.9
+    sli: {events: {error_query: "sum(rate(nobody_total[{{.window}}]))", total_query: "sum(rate(nobody_total[{{.window}}]))"}}
+"""
+
+
+def test_an_imported_slo_and_its_burn_are_read_from_a_real_prometheus(tmp_path, monitoring):
+    project = make_project(tmp_path, **SHORT)
+    (project / "slos").mkdir()
+    (project / "slos" / "it.yaml").write_text(SLOS)
+    path = project / "experiments" / "latency.yaml"
+    asked = f"{{file: slos/it.yaml, prometheus: '{monitoring.url}', over: 2s, every: 1s}}"
+    path.write_text(path.read_text() + f"slos_from: [{asked}]\n")
+    probes = {probe.name: probe for probe in load_plan(path).probes}
+    said = lambda name: reader_of(probes[name], "run")()  # noqa: E731 - one line, three uses
+    monitoring.wait_for(lambda: said("taken")[0] is GOOD)
+    assert said("silent")[0] is said("stop-silent-page-quick")[0] is UNREADABLE
+    monitoring.heat = 9.0
+    monitoring.wait_for(lambda: said("taken")[0] is BAD)
+    monitoring.wait_for(lambda: said("stop-taken-page-quick")[0] is said("stop-taken-page-slow")[0] is BAD)
+    monitoring.heat = 1.0
+    monitoring.wait_for(lambda: said("taken")[0] is GOOD)
+    assert said("stop-taken-page-quick")[0] is BAD  # Its windows remember.
