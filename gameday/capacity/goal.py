@@ -24,6 +24,11 @@ SECOND_NS = 1_000_000_000
 PPM = 1_000_000
 
 
+def required_per_1000s(peak_per_1000s: int, headroom_ppm: int) -> int:
+    """Return the rate that must hold: forecast peak x (1 + headroom), rounded up."""
+    return -(-peak_per_1000s * (PPM + headroom_ppm) // PPM)
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """One service level: a share of the requests that succeed, below `below_us` if given."""

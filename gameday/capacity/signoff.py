@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gameday.capacity.goal import PPM
 from gameday.capacity.judge import Judgement, Verdict
 
 
@@ -38,11 +37,6 @@ class SignOff:
     decision: Decision
     required_per_1000s: int
     reasons: tuple[str, ...]
-
-
-def required_per_1000s(peak_per_1000s: int, headroom_ppm: int) -> int:
-    """Return the rate that must hold: forecast peak x (1 + headroom), rounded up."""
-    return -(-peak_per_1000s * (PPM + headroom_ppm) // PPM)
 
 
 def decide(required_per_1000s: int, trials: tuple[SignOffTrial, ...]) -> SignOff:

@@ -49,7 +49,7 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli.loads import load  # noqa: PLC0415
 
             return load(asked)
-        case "halt" | "note" | "mark" | "lever":
+        case "halt" | "note" | "mark" | "lever" | "publish":
             return _operate(asked)
         case _:
             return _look(asked)
@@ -70,6 +70,10 @@ def _operate(asked: argparse.Namespace) -> int:
         from gameday.cli.levers import lever  # noqa: PLC0415 - each command pays only for itself
 
         return lever(asked)
+    if asked.command == "publish":
+        from gameday.cli.publishing import publish  # noqa: PLC0415 - as above
+
+        return publish(asked)
     from gameday.runner.control import ask  # noqa: PLC0415
 
     run_dir = run_here(asked.run)

@@ -173,6 +173,27 @@ COMMANDS: dict[str, Text] = {
     "show": Text("show one run: how it ended and what was found", "gameday show latest", (_RUN, _JSON)),
     "check": Text("recompute the findings from the history alone", "gameday check latest", (_RUN, _JSON)),
     "report": Text("render the report again and say where it is", "gameday report latest", (_RUN,)),
+    "publish": Text(
+        "tell Prometheus, an OTLP receiver and Grafana how a run goes; never in its way",
+        "gameday publish latest --metrics 127.0.0.1:9464 --traces http://127.0.0.1:4318",
+        (
+            _RUN,
+            (("--metrics",), {"metavar": "HOST:PORT", "help": "serve Prometheus metrics at /metrics there"}),
+            (("--traces",), {"metavar": "URL", "help": "send spans there by OTLP over HTTP, as JSON"}),
+            (
+                ("--grafana",),
+                {"metavar": "URL", "help": "annotate there; the token is in GAMEDAY_GRAFANA_TOKEN"},
+            ),
+            (
+                ("--stay",),
+                {"action": "store_true", "help": "go on with whatever run is the latest, until Ctrl-C"},
+            ),
+            (
+                ("--beyond-loopback",),
+                {"action": "store_true", "help": "others may read the metrics: there is no password"},
+            ),
+        ),
+    ),
     "export": Text(
         "write a run in a format that other tools read",
         "gameday export latest --as oscal -o results.json",

@@ -11,13 +11,8 @@ from pathlib import Path
 
 from gameday.cli import exits
 from gameday.cli.asked import writing
-from gameday.cli.words import plan_words, policy_words
 from gameday.errors import PlanError, UsageError
 from gameday.plan.load import find_project, load_plan
-from gameday.plan.permit import judge
-from gameday.plan.policy import policy_digest
-from gameday.plan.policyfile import POLICY_FILE, find_policy
-from gameday.plan.schema import json_schema
 from gameday.plan.stored import plan_digest
 
 _PARTS = ("experiments", "loadprofiles", "runbooks")
@@ -31,6 +26,8 @@ def carry_out(asked: argparse.Namespace) -> int:
         case "plan":
             return _plan(asked)
         case "schema":
+            from gameday.plan.schema import json_schema  # noqa: PLC0415 - only for this command
+
             print(json.dumps(json_schema(), indent=1))
             return exits.PASS
         case _:
@@ -65,6 +62,10 @@ def _validate(asked: argparse.Namespace) -> int:
 
 
 def _plan(asked: argparse.Namespace) -> int:
+    from gameday.plan.permit import judge  # noqa: PLC0415 - `validate` must not wait for the policy's schema
+    from gameday.plan.policy import policy_digest  # noqa: PLC0415 - as above
+    from gameday.plan.policyfile import find_policy  # noqa: PLC0415 - as above
+
     path = Path(asked.plan)
     plan, project = load_plan(path), find_project(path)
     policy, now = find_policy(project, asked.policy), datetime.now(UTC)
@@ -79,6 +80,7 @@ def _plan(asked: argparse.Namespace) -> int:
         }
         print(json.dumps(shown, indent=1, ensure_ascii=False))
         return exits.PASS
+    from gameday.cli.words import plan_words, policy_words  # noqa: PLC0415 - not for JSON
     from gameday.runner.generators import generators  # noqa: PLC0415 - heavy, and not for JSON
     from gameday.runner.preflight import at_home  # noqa: PLC0415
 
@@ -90,6 +92,8 @@ def _plan(asked: argparse.Namespace) -> int:
 
 
 def _init(folder: Path) -> int:
+    from gameday.plan.policyfile import POLICY_FILE  # noqa: PLC0415 - as above
+
     source = templates()
     for part in _PARTS:
         if (folder / part).exists():

@@ -6,7 +6,7 @@ plan does not know is left out. A view that stumbles shows less; it never stops 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gameday.errors import RecordError
 from gameday.evidence.narrate import narrate
 from gameday.history.codec import decode_record
 from gameday.history.events import (
+    ClockRead,
     Effect,
     Event,
     RunEnded,
@@ -54,10 +55,14 @@ class Follower:
     state: State
     run: str = ""
     origin_boot_ns: int = 0
+    wall_minus_boot_ns: int = 0
     ended: RunEnded | None = None
     ended_ns: int = 0
     recent: deque[LoadBucket] = field(default_factory=deque)
     effects: dict[str, Effect] = field(default_factory=dict)
+    readings: Counter[tuple[str, str]] = field(default_factory=Counter)  # samples by probe and reading
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # of each load: good, bad, dropped
+    last_ns: int = 0
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
     _history: Tail = field(init=False)
     _samples: Tail = field(init=False)
@@ -94,6 +99,10 @@ class Follower:
             self._bucket(item)
         return records
 
+    def wall_ns(self, at_ns: int) -> int:
+        """Return an instant of the run as nanoseconds of Unix time, by the last reading of the clock."""
+        return at_ns + self.origin_boot_ns + self.wall_minus_boot_ns
+
     @property
     def stuck(self) -> tuple[str, ...]:
         """The steps whose undo is stuck, by the fold or by what the end of the run says."""
@@ -112,6 +121,8 @@ class Follower:
         match record.event:
             case RunStarted() as event if event.origin_boot_ns.isdecimal():
                 self.run, self.origin_boot_ns = event.run, int(event.origin_boot_ns)
+            case ClockRead() as event:
+                self.wall_minus_boot_ns = int(event.wall_minus_boot_ns)
             case RunEnded() as event:
                 self.ended, self.ended_ns = event, record.at_ns
             case StepEnded() as event:
@@ -120,6 +131,7 @@ class Follower:
                 self.ended = None  # Somebody goes on with a run that was thought over.
             case _:
                 pass
+        self.last_ns = record.at_ns
         said = narrate(self.plan, record.event)
         if said is not None:
             self.notes.append(Note(record.at_ns, *said))
@@ -135,6 +147,7 @@ class Follower:
             sample = from_json(Sample, item)
         except RecordError:
             return
+        self.readings[sample.probe, str(sample.reading)] += 1
         self._fold(sample.ended_ns, sample)
 
     def _bucket(self, item: object) -> None:
@@ -143,6 +156,8 @@ class Follower:
         except RecordError:
             return
         self._fold(bucket.start_ns, bucket)
+        for result, number in (("good", bucket.good), ("bad", bucket.bad), ("dropped", bucket.dropped)):
+            self.requests[bucket.load, result] += number
         self.recent.append(bucket)
         while self.recent[0].start_ns <= bucket.start_ns - RECENT_NS:
             self.recent.popleft()

@@ -14,9 +14,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gameday.history.events import Reading
+from gameday.hosts.httpjson import json_reader
 from gameday.hosts.httpprobe import connect, exchange, kind_of
 from gameday.hosts.names import Unresolved
 from gameday.hosts.processes import kill_all
@@ -62,6 +64,10 @@ def _http(spec: dict[str, Any], timeout_s: float) -> Reader:
     silent = _silent(spec)
     if data is not None:
         headers.setdefault("Content-Type", "application/json")
+
+    if spec.get("json"):
+        ask = partial(exchange, spec["url"], method=method, body=data, headers=headers, timeout_s=timeout_s)
+        return json_reader(spec["json"], frozenset(accepted), ask)
 
     def read() -> tuple[Reading, str]:
         answer = exchange(spec["url"], method=method, body=data, headers=headers, timeout_s=timeout_s)

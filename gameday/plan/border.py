@@ -23,15 +23,18 @@ _PLAIN = {
 }
 
 
-def validate(model: type[M], source: Source) -> M | None:
-    """Return the data of a source in a model's shape, or note everything that is wrong with it."""
+def validate(model: type[M], source: Source, where: Where = (), part: Any = None) -> M | None:
+    """Return the data of a source in a model's shape, or note everything that is wrong with it.
+
+    With `where`, only the `part` of the data that stands there.
+    """
     try:
-        return model.model_validate(source.data)
+        return model.model_validate(part if where else source.data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             if source.is_full:
                 break  # Guessing at typos is slow, and there can be a hundred thousand of them.
-            source.complain(tuple(detail["loc"]), _message(detail, model))
+            source.complain((*where, *detail["loc"]), _message(detail, model))
         return None
 
 

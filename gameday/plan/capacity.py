@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gameday.capacity.signoff import required_per_1000s
+from gameday.capacity.goal import required_per_1000s
 
 DAY_NS = 86_400_000_000_000
 SETTLE_NS = 10_000_000_000  # The longest that the target is waited for to be calm before a trial.

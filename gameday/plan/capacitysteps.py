@@ -11,8 +11,7 @@ import re
 from decimal import Decimal
 from typing import Any, Protocol
 
-from gameday.capacity.goal import PPM, SECOND_NS
-from gameday.capacity.signoff import required_per_1000s
+from gameday.capacity.goal import PPM, SECOND_NS, required_per_1000s
 from gameday.plan.capacity import DAY_NS, SETTLE_NS, Artefact, Capacity, Forecast, LimitSearch, Price
 from gameday.plan.files import Files
 from gameday.plan.forecast import read_peak

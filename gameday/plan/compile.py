@@ -12,6 +12,7 @@ from gameday.plan.capacitysteps import capacity
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
 from gameday.plan.files import Files
+from gameday.plan.jsonprobe import check_json
 from gameday.plan.ledgers import ledgers
 from gameday.plan.loads import compile_load
 from gameday.plan.model import (
@@ -37,6 +38,7 @@ from gameday.plan.schema import (
     AlertmanagerIn,
     FailoverIn,
     HoldIn,
+    HttpIn,
     LoadStepIn,
     ParallelIn,
     PlanIn,
@@ -132,7 +134,9 @@ class Compiler:
         else:
             if isinstance(spec, PrometheusIn | AlertmanagerIn):
                 check_reader(self.at, (*where, str(kinds[0])), spec)
-            text = _json(spec.model_dump(exclude_none=True) if spec is not None else {})
+            if isinstance(spec, HttpIn):
+                check_json(self.at, (*where, "http"), spec)
+            text = _json(spec.model_dump(exclude_none=True, by_alias=True) if spec is not None else {})
         return Probe(name, kinds[0], text, item.every, item.timeout, writes=item.writes is not None)
 
     def _blast_radius(self, plan: PlanIn) -> BlastRadius:

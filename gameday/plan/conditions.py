@@ -24,6 +24,7 @@ from gameday.plan.units import duration_ns, ratio_ppm
 
 FRESH_NS = 5 * NS
 WITHIN_NS = 5 * NS
+EVERY_NS = NS // 2  # Half a second, so that a red alert halts within a second of its being red.
 COUNT_MAX = 1000
 MANY_MAX = 10**9
 _ABOVE = re.compile(r"above (.+)\Z")
@@ -212,7 +213,7 @@ class Conditions:
             )
         text = json.dumps(spec.model_dump(exclude_none=True), sort_keys=True, separators=(",", ":"))
         self.own.append(
-            Probe(name, kind, text, item.every or NS, item.timeout or NS, of_condition=True),
+            Probe(name, kind, text, item.every or EVERY_NS, item.timeout or NS, of_condition=True),
         )
         return replace(bare, name=name.removeprefix("stop-"), probe=name, in_a_row=1)
 

@@ -34,7 +34,9 @@ def load_plan(path: Path, root: Path | None = None) -> Plan:
     if written is None:
         refuse([source])
     assert written is not None
+    written, imported = _with_slos(written, source, files)
     plan = Compiler(source, files).compile(written)
+    plan = replace(plan, about=tuple(sorted((*plan.about, *imported))))
     if not source.problems and not any(other.problems for other in files.sources):
         check_references(plan, source)
     for other in (source, *files.sources):
@@ -42,6 +44,16 @@ def load_plan(path: Path, root: Path | None = None) -> Plan:
             refuse_literals(other)
     refuse([source, *files.sources])
     return replace(plan, warnings=warnings(plan))
+
+
+def _with_slos(written: PlanIn, source: Source, files: Files) -> tuple[PlanIn, tuple[tuple[str, str], ...]]:
+    """Return the plan with the SLOs of other tools' files, and what stands in it of those."""
+    if not written.slos_from:
+        return written, ()
+    from gameday.plan.sloimport import with_imported  # noqa: PLC0415 - few plans pay for it
+
+    whole, digests = with_imported(written, source, files)
+    return whole, (("slos_from", ", ".join(digests)),)
 
 
 def find_project(path: Path) -> Path:

@@ -3,8 +3,6 @@
 These models live only at the border: `gameday.plan.compile` turns them into `gameday.plan.model`.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -14,9 +12,19 @@ from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_load import LoadIn
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
+from gameday.plan.schema_slos import SlosFromIn
 from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
 STEPS_MAX = 500
+
+
+class JsonIn(Part):
+    """What a JSON answer must hold, where."""
+
+    path: str = Field(min_length=1, max_length=300)
+    bad_above: int | float | None = None
+    bad_below: int | float | None = None
+    equals: str | bool | int | float | None = None
 
 
 class HttpIn(Part):
@@ -26,6 +34,7 @@ class HttpIn(Part):
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"] = "GET"
     status: list[int] | None = None
     contains: str | None = None
+    json_: JsonIn | None = Field(default=None, alias="json")
     body: dict[str, Any] | str | None = None
     headers: dict[str, str] | None = None
     resolver: Literal["target"] | None = None
@@ -239,12 +248,6 @@ class RunbookIn(Part):
     runbook: str
 
 
-class ParallelIn(Part):
-    """Start several steps together."""
-
-    parallel: list[SimpleStep] = Field(min_length=1)
-
-
 _FORMS = {
     "fault": "fault", "failover": "failover", "change": "failover", "hold": "hold", "load": "load",
     "manual": "manual", "approval": "approval", "runbook": "runbook", "parallel": "parallel",
@@ -271,6 +274,14 @@ SimpleStep = Annotated[
     | Annotated[ApprovalIn, Tag("approval")],
     Discriminator(_form),
 ]
+
+
+class ParallelIn(Part):
+    """Start several steps together."""
+
+    parallel: list[SimpleStep] = Field(min_length=1)
+
+
 AnyStep = Annotated[
     Annotated[FaultIn, Tag("fault")]
     | Annotated[FailoverIn, Tag("failover")]
@@ -283,7 +294,6 @@ AnyStep = Annotated[
     | Annotated[ParallelIn, Tag("parallel")],
     Discriminator(_form),
 ]
-ParallelIn.model_rebuild()
 STEP_FORMS = (*_FORMS, "undo")
 
 
@@ -321,6 +331,7 @@ class PlanIn(Part):
     load: list[LoadIn] = Field(default_factory=list)
     probes: dict[Key, ProbeIn] = Field(min_length=1)
     slos: dict[Key, SloIn] = Field(default_factory=dict)
+    slos_from: list[SlosFromIn] = Field(default_factory=list, max_length=20)
     steady_state: SteadyStateIn
     stop_conditions: list[StopConditionIn] = Field(min_length=1)
     blast_radius: BlastRadiusIn

@@ -1,7 +1,5 @@
 """The capacity sign-off's part of a plan file: what must be held, with what, and what is signed for it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

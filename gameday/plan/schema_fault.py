@@ -1,7 +1,5 @@
 """A fault's part of a plan file: it stands among the steps, or in a capacity sign-off."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from gameday.plan.shape import ActivityIn, Duration, Name, Part

@@ -1,7 +1,5 @@
 """The shape of a ledger in a plan file: who writes, where to, and how often."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag

@@ -1,7 +1,5 @@
 """The load's part of a plan file: which Locust file, how much of it, from how many processes and machines."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema

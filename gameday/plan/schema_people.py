@@ -1,7 +1,5 @@
 """The shapes of what people do in a plan: approve, and carry out steps by hand."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gameday.plan.capacitysteps import capacity_warnings, check_capacity
-from gameday.plan.model import PPM, Plan, Segment, Step, StepKind
+from gameday.plan.model import PPM, Plan, ProbeKind, Segment, Step, StepKind
 from gameday.plan.pacing import is_open
 from gameday.plan.people import people_warnings
 from gameday.plan.radius import too_much
@@ -125,7 +125,9 @@ def warnings(plan: Plan) -> tuple[str, ...]:
             )
     for slo in plan.slos:
         sampled = probes.get(slo.probe or "")
-        if sampled is not None:
+        if (
+            sampled is not None and sampled.kind is not ProbeKind.PROMETHEUS
+        ):  # Its samples are shares themselves.
             count = max(slo.window_ns // sampled.every_ns, 1)
             if PPM // count > PPM - slo.objective_ppm:
                 found.append(

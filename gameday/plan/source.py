@@ -73,6 +73,16 @@ def read_source(path: Path, shown: str | None = None) -> Source:
     Raises:
         PlanError: It cannot be read or is not one plain document.
     """
+    sources = read_documents(path, shown, most=1)
+    return sources[0]
+
+
+def read_documents(path: Path, shown: str | None = None, *, most: int = 200) -> list[Source]:
+    """Parse a file of one or more YAML documents, each with the places in the whole file.
+
+    Raises:
+        PlanError: It cannot be read, or holds none, or more than `most`.
+    """
     source = Source(shown or str(path))
     try:
         with path.open("rb") as file:
@@ -86,13 +96,14 @@ def read_source(path: Path, shown: str | None = None) -> Source:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise _error(source, line, 1, f"byte 0x{raw[error.start]:02x} is not UTF-8") from None
-    _parse(source, text)
-    if source.problems:
-        raise PlanError(tuple(source.problems))
-    return source
+    found = _parse(source, text, most)
+    problems = [problem for one in found for problem in one.problems]
+    if problems:
+        raise PlanError(tuple(problems))
+    return found
 
 
-def _parse(source: Source, text: str) -> None:
+def _parse(source: Source, text: str, most: int) -> list[Source]:
     try:
         _refuse_aliases(source, text)
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
@@ -103,9 +114,15 @@ def _parse(source: Source, text: str) -> None:
     except (yaml.YAMLError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else "nested too deeply"
         raise _error(source, 1, 1, f"not YAML: {first}") from None
-    if len(nodes) != 1 or nodes[0] is None:
-        raise _error(source, 1, 1, f"holds {len(nodes)} documents, expected one")
-    source.data = _value(source, nodes[0], (), 0)
+    nodes = [node for node in nodes if node is not None] if most > 1 else nodes
+    if not 1 <= len(nodes) <= most or nodes[0] is None:
+        few = "one" if most == 1 else f"1 to {most}"
+        raise _error(source, 1, 1, f"holds {len(nodes)} documents, expected {few}")
+    found = [Source(source.file) for _ in nodes]
+    for one, node in zip(found, nodes, strict=True):
+        assert node is not None
+        one.data = _value(one, node, (), 0)
+    return found
 
 
 def _refuse_aliases(source: Source, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.bench import halt, truth
+from tests.bench import halt, start, truth
 
-codes = [truth.main(), halt.main([])]
+codes = [truth.main(), start.main([]), halt.main([])]
 sys.exit(max(codes))

@@ -13,7 +13,7 @@ from gameday.capacity.judge import Judgement, LevelShare, Verdict
 from gameday.capacity.scalability import Point, cost_per_million, fit_usl, headroom_ppm, knee
 from gameday.capacity.search import TRIALS_MAX, Search, Trial, bounds, next_trial, take, verdicts
 from gameday.capacity.together import together
-from gameday.capacity.signoff import Decision, SignOffTrial, decide, required_per_1000s
+from gameday.capacity.signoff import Decision, SignOffTrial, decide
 from tests.bench.capacity import goal_of, search_limit
 from tests.queueing import Server, limit_of
 

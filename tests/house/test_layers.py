@@ -147,3 +147,27 @@ def test_what_must_start_quickly_imports_nothing_heavy(module):
     loaded = {name.partition(".")[0] for name in out.stdout.split()}
     assert not loaded & {"pydantic", "jinja2", "rich", "chaoslib", "locust", "kubernetes", "boto3", "psycopg"}
     assert not loaded & {"cryptography", "rfc3161_client"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["validate", "experiments/primary-loss.yaml"]], ids=" ".join)
+def test_looking_at_a_plan_imports_no_tool_that_drills_with_it(words):
+    code = "import sys; from gameday.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    code += "print('=', *sorted(sys.modules))"
+    argv = [sys.executable, "-c", code, *words]
+    out = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said, _, modules = out.rpartition("= ")
+    assert "usage" in said or "sound" in said
+    loaded = {name.partition(".")[0] for name in modules.split()}
+    heavy = {
+        "kubernetes",
+        "boto3",
+        "botocore",
+        "locust",
+        "gevent",
+        "chaoslib",
+        "jinja2",
+        "rich",
+        "cryptography",
+    }
+    assert not loaded & heavy
+    assert not loaded & {"opentelemetry", "google", "urllib3", "requests", "psycopg", "sqlalchemy", "redis"}

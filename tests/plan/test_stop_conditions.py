@@ -54,7 +54,7 @@ MEANINGS = [
     ("failed_requests: above 500", LimitKind.FAILED, {"failed_above": 500, "within_ns": 0}),
     ("failed_requests: above 500, within: 30s, stops: load", LimitKind.FAILED, {"within_ns": 30 * NS, "stops": "load"}),
     ("duration: 4m, then: warn", LimitKind.DURATION, {"duration_ns": 240 * NS, "then": "warn", "fresh_ns": None}),
-    (f"{PROM}, above: 5, for: 10s", LimitKind.ROW, {"probe": "stop-1-prometheus", "in_a_row": 1, "for_ns": 10 * NS, "fresh_ns": 6 * NS}),
+    (f"{PROM}, above: 5, for: 10s", LimitKind.ROW, {"probe": "stop-1-prometheus", "in_a_row": 1, "for_ns": 10 * NS, "fresh_ns": 5 * NS}),
     (f"{PROM}, below: 0.5, every: 5s", LimitKind.ROW, {"fresh_ns": 18 * NS}),
     ("name: pages, prometheus: {url: 'https://p', alert: Hot, labels: {a: b}}", LimitKind.ROW, {"name": "pages", "probe": "stop-pages"}),
     ("alertmanager: {url: '${lab.url}', alert: Hot}", LimitKind.ROW, {"probe": "stop-1-Hot"}),
