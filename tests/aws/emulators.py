@@ -41,7 +41,9 @@ def free_port() -> int:
 
 def ministack_program() -> Path:
     """The program, installed on first use; an error of pip says why not."""
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gameday" / f"ministack-{MINISTACK}"
+    home = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gameday" / f"ministack-{MINISTACK}"
+    )
     program = home / "bin" / "ministack"
     if not program.is_file():
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)

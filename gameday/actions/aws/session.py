@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import (
@@ -28,6 +29,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from botocore.loaders import create_loader
 
 from gameday.actions.http import ActionError
 
@@ -35,6 +37,7 @@ CONNECT_S, READ_S = 3.0, 10.0
 READ_ATTEMPTS, WRITE_ATTEMPTS = 3, 3
 BACKOFF_S = 0.25
 PAUSE_S = 2.0
+_MODELS = create_loader()  # The services' models are read once; nothing else is shared by two sessions.
 _ACCOUNT = re.compile(r"\d{12}\Z")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z")
 _THROTTLED = re.compile(r"(?i)throttl|TooManyRequests|RequestLimitExceeded|SlowDown|BandwidthLimit")
@@ -69,7 +72,9 @@ class Aws:
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self.requests: list[str] = []
         try:
-            self._session = boto3.session.Session(profile_name=profile or None, region_name=region)
+            core = botocore.session.Session(profile=profile or None)
+            core.register_component("data_loader", _MODELS)
+            self._session = boto3.session.Session(botocore_session=core, region_name=region)
         except BotoCoreError as error:
             raise ActionError(f"AWS profile {profile!r}: {error}") from None
         found = str(self.read("sts", "GetCallerIdentity").get("Account"))
