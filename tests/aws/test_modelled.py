@@ -209,6 +209,23 @@ def test_an_automation_that_failed_is_no_success_and_one_that_runs_is_stopped(fr
     assert front.asked("StopAutomationExecution")[0]["Type"] == "Cancel"
 
 
+def test_a_change_that_aws_refused_owes_nothing_and_one_that_ended_in_an_error_of_the_server_does(
+    front, world
+):
+    service = {"services": [{"status": "ACTIVE", "desiredCount": 2}], "failures": []}
+    front.rule("DescribeServices", service)
+    given = {"cluster": "c", "service": "s", "desired": 0}
+    front.rule("UpdateService", json_error("InvalidParameterException"))
+    for _ in range(2):  # The second is not told that something is owed.
+        with pytest.raises(ActionError, match="InvalidParameter"):
+            world.do("containers.scale_service", **given)
+    front.rule("UpdateService", json_error("ServerException", status=500))
+    with pytest.raises(ActionError, match="ServerException"):
+        world.do("containers.scale_service", **given)
+    with pytest.raises(ActionError, match="undo it first"):
+        world.do("containers.scale_service", **given)
+
+
 def experiment(status, reason="", token="t"):
     return {
         "experiment": {

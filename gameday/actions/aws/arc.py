@@ -49,9 +49,8 @@ def set_routing_controls(
     aws = Aws(account, region, profile)
     before = _states(aws, states, endpoints)
     where = _place(aws, states)
-    where.intend(before)
-    _set(aws, states, endpoints)
-    where.placed()
+    with where.changing(before):
+        _set(aws, states, endpoints)
     return aws.says(f"{len(states)} routing controls set; {as_text(where.owed())}")
 
 
@@ -105,12 +104,12 @@ def start_zonal_shift(
         raise ActionError(f"ttl_s {ttl_s!r}: expected more than 0, and three days at most")
     aws = Aws(account, region, profile)
     where = place("zonal-shift", aws.account, aws.region, resource)
-    where.intend({"away_from": away_from})
-    made = aws.write(
-        SHIFT, "StartZonalShift", resourceIdentifier=resource, awayFrom=away_from, expiresIn=f"{minutes}m",
-        comment="gameday",
-    )  # fmt: skip
-    where.placed(id=made["zonalShiftId"])
+    with where.changing({"away_from": away_from}) as known:
+        made = aws.write(
+            SHIFT, "StartZonalShift", resourceIdentifier=resource, awayFrom=away_from,
+            expiresIn=f"{minutes}m", comment="gameday",
+        )  # fmt: skip
+        known["id"] = made["zonalShiftId"]
     return aws.says(f"zonal shift {made['zonalShiftId']} away from {away_from} for {minutes}m")
 
 

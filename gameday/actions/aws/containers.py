@@ -32,9 +32,8 @@ def scale_service(
     aws = Aws(account, region, profile)
     where = place("ecs", aws.account, aws.region, cluster, service)
     before = _tasks(aws, cluster, service)
-    where.intend({"desired": before})
-    aws.write("ecs", "UpdateService", cluster=cluster, service=service, desiredCount=_count(desired))
-    where.placed()
+    with where.changing({"desired": before}):
+        aws.write("ecs", "UpdateService", cluster=cluster, service=service, desiredCount=_count(desired))
     return aws.says(f"{service} from {before} to {desired}; {as_text(where.owed())}")
 
 
@@ -72,13 +71,12 @@ def resize_nodegroup(
     where = place("eks", aws.account, aws.region, cluster, nodegroup)
     before = _scaling(aws, cluster, nodegroup)
     wanted = _count(desired)
-    where.intend(before)
-    size = {
-        "minSize": min(before["minSize"], wanted), "maxSize": max(before["maxSize"], wanted, 1),
-        "desiredSize": wanted,
-    }  # fmt: skip
-    _resize(aws, cluster, nodegroup, size)
-    where.placed()
+    with where.changing(before):
+        size = {
+            "minSize": min(before["minSize"], wanted), "maxSize": max(before["maxSize"], wanted, 1),
+            "desiredSize": wanted,
+        }  # fmt: skip
+        _resize(aws, cluster, nodegroup, size)
     return aws.says(f"{nodegroup} to {desired}; {as_text(where.owed())}")
 
 

@@ -27,9 +27,8 @@ def add_replica(
     if _replica(aws, table, to_region):
         raise ActionError(f"table {table} has a replica in {to_region} already")
     where = place("replica", aws.account, aws.region, table, to_region)
-    where.intend({"made": to_region})
-    _update(aws, table, {"Create": {"RegionName": to_region}})
-    where.placed()
+    with where.changing({"made": to_region}):
+        _update(aws, table, {"Create": {"RegionName": to_region}})
     wait_until(
         lambda: _replica(aws, table, to_region).get("ReplicaStatus", "") == "ACTIVE", within_s,
         f"the replica of {table} in {to_region} was not active",

@@ -65,9 +65,8 @@ def stop_instances(
             f"{len(chosen)} instances in {zone} match, allowed are 1 to {most}: nothing was stopped"
         )
     where = _instances_place(aws, zone, tags)
-    where.intend({"instances": chosen})
-    aws.write("ec2", "StopInstances", InstanceIds=chosen)
-    where.placed()
+    with where.changing({"instances": chosen}):
+        aws.write("ec2", "StopInstances", InstanceIds=chosen)
     wait_until(lambda: _are(aws, chosen, "stopped"), within_s, f"{', '.join(chosen)} were not stopped")
     return aws.says(f"stopped {len(chosen)} of {len(found)}; {as_text(where.owed())}")
 
@@ -130,9 +129,8 @@ def leave_zone(account: str, region: str, group: str, zone: str, profile: str = 
     if not left or len(left) == len(subnets or before["zones"]):
         raise ActionError(f"group {group}: it must be in {zone} and in another zone; it is in {before}")
     where = _zone_place(aws, group)
-    where.intend(before)
-    _set_zones(aws, group, {"subnets": left} if subnets else {"zones": left})
-    where.placed()
+    with where.changing(before):
+        _set_zones(aws, group, {"subnets": left} if subnets else {"zones": left})
     return aws.says(f"group {group} leaves {zone}; {as_text(where.owed())}")
 
 
@@ -173,13 +171,12 @@ def set_desired(account: str, region: str, group: str, desired: int, profile: st
     aws = Aws(account, region, profile)
     before = _size(_group(aws, group))
     where = _size_place(aws, group)
-    where.intend(before)
-    _set_size(
-        aws,
-        group,
-        {"min": min(before["min"], desired), "max": max(before["max"], desired), "desired": desired},
-    )
-    where.placed()
+    with where.changing(before):
+        _set_size(
+            aws,
+            group,
+            {"min": min(before["min"], desired), "max": max(before["max"], desired), "desired": desired},
+        )
     return aws.says(f"group {group} to {desired}; {as_text(where.owed())}")
 
 

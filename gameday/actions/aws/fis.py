@@ -30,11 +30,11 @@ def start_experiment(account: str, region: str, template: str, profile: str = ""
     aws = Aws(account, region, profile)
     aws.read("fis", "GetExperimentTemplate", id=template)
     where, token = _place(aws, template), str(uuid.uuid4())
-    where.intend({"token": token})
-    made = aws.write(
-        "fis", "StartExperiment", clientToken=token, experimentTemplateId=template, tags={TAG: token}
-    )["experiment"]
-    where.placed(id=made["id"])
+    with where.changing({"token": token}) as known:
+        made = aws.write(
+            "fis", "StartExperiment", clientToken=token, experimentTemplateId=template, tags={TAG: token}
+        )["experiment"]
+        known["id"] = made["id"]
     return aws.says(f"experiment {_log(made)}")
 
 

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gameday.actions import faults
+from gameday.actions.aws.session import Failed
 from gameday.actions.http import ActionError
 
 
@@ -45,6 +49,28 @@ class Place:
         except (OSError, ValueError) as error:
             raise ActionError(f"the record {path} cannot be read: {error}") from None
         return found if isinstance(found, dict) else {}
+
+    @contextmanager
+    def changing(self, prior: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Write down what there was, let the block change it, and note that it was accepted.
+
+        What the block puts into the dictionary that it gets is noted, too. A change that AWS refused was
+        not made, so nothing is owed; of one that was not answered, or ended with an error of the server,
+        it is not known, so its undo is.
+
+        Raises:
+            ActionError: As `intend`; and what the block raises.
+        """
+        self.intend(prior)
+        sys.stdout.write(f"{self.what}: {as_text(prior)}\n")
+        known: dict[str, Any] = {}
+        try:
+            yield known
+        except Failed as error:
+            if error.is_refusal:
+                self.undone()
+            raise
+        self.placed(**known)
 
     def intend(self, prior: Any) -> None:
         """Write down what there was, before it is changed.

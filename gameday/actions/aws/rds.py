@@ -57,9 +57,8 @@ def failover_cluster(
             f"cluster {cluster}: {to or 'nobody'!r} is no reader; readers: {', '.join(names) or 'none'}"
         )
     target, where = to or names[0], _cluster_place(aws, cluster)
-    where.intend({"writer": writer, "to": target})
-    aws.write("rds", "FailoverDBCluster", DBClusterIdentifier=cluster, TargetDBInstanceIdentifier=target)
-    where.placed()
+    with where.changing({"writer": writer, "to": target}):
+        aws.write("rds", "FailoverDBCluster", DBClusterIdentifier=cluster, TargetDBInstanceIdentifier=target)
     _wait_writer(aws, cluster, target, within_s)
     return aws.says(f"writer {writer} to {target}; {as_text(where.owed())}")
 
@@ -245,9 +244,8 @@ def _move_global(
     writer, where = _global_writer(aws, name), _global_place(aws, name)
     if writer == target:
         raise ActionError(f"global cluster {name}: {target} is its writer already")
-    where.intend({"writer": writer, "to": target})
-    aws.write("rds", operation, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=target, **more)
-    where.placed()
+    with where.changing({"writer": writer, "to": target}):
+        aws.write("rds", operation, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=target, **more)
     _wait_global(aws, name, target, within_s)
     return aws.says(f"writer of {name} moved; {as_text(where.owed())}")
 

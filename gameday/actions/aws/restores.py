@@ -173,9 +173,8 @@ def _restore(
     if _status(aws, kind, to):
         raise ActionError(f"{to} is there already in {aws.region}: a restore makes something new")
     where = _place(aws, kind, to)
-    where.intend({"made": to})
-    aws.write(service, operation, **given)
-    where.placed()
+    with where.changing({"made": to}):
+        aws.write(service, operation, **given)
     wait_until(
         lambda: _status(aws, kind, to).lower() in ("available", "active"), within_s, f"{to} was not available"
     )

@@ -112,7 +112,7 @@ def restore_record(
     before = where.to_put_back(prior)
     if not before:
         return aws.says("nothing is owed")
-    _change(aws, zone, before["sets"], within_s)
+    _wait_in_sync(aws, _send(aws, zone, before["sets"]), within_s)
     where.undone()
     return aws.says(f"{record} {type} as before")
 
@@ -137,9 +137,10 @@ def invert_health_check(account: str, region: str, health_check: str, profile: s
     aws = Aws(account, region, profile)
     where = place("health-check", aws.account, "global", health_check)
     config = _health_check(aws, health_check)
-    where.intend({"inverted": bool(config.get("Inverted"))})
-    aws.write("route53", "UpdateHealthCheck", HealthCheckId=health_check, Inverted=not config.get("Inverted"))
-    where.placed()
+    with where.changing({"inverted": bool(config.get("Inverted"))}):
+        aws.write(
+            "route53", "UpdateHealthCheck", HealthCheckId=health_check, Inverted=not config.get("Inverted")
+        )
     return aws.says(f"health check {health_check} inverted; {as_text(where.owed())}")
 
 
@@ -198,23 +199,23 @@ def _shift(
     if old == new:
         raise ActionError(f"{record} {kind} is so already: there is nothing to shift")
     where = _place(aws, zone, record, kind)
-    where.intend({"sets": old})
-    _change(aws, zone, new, within_s, where)
+    with where.changing({"sets": old}):
+        change = _send(aws, zone, new)
+    _wait_in_sync(aws, change, within_s)
     return aws.says(f"{record} shifted; {as_text(where.owed())}")
 
 
-def _change(
-    aws: Aws, zone: str, sets: list[dict[str, Any]], within_s: float, where: Place | None = None
-) -> None:
+def _send(aws: Aws, zone: str, sets: list[dict[str, Any]]) -> str:
+    """Send the sets as they are to be; return the id of the change."""
     batch = {
         "Comment": "gameday",
         "Changes": [{"Action": "UPSERT", "ResourceRecordSet": one} for one in sets],
     }
     answer = aws.write("route53", "ChangeResourceRecordSets", HostedZoneId=zone, ChangeBatch=batch)
-    if where is not None:
-        where.placed()
-    change = answer["ChangeInfo"]["Id"].rpartition("/")[2]
+    return str(answer["ChangeInfo"]["Id"]).rpartition("/")[2]
 
+
+def _wait_in_sync(aws: Aws, change: str, within_s: float) -> None:
     def is_in_sync() -> bool:
         return bool(aws.read("route53", "GetChange", Id=change)["ChangeInfo"]["Status"] == "INSYNC")
 

@@ -51,11 +51,12 @@ class Unanswered(ActionError):
 
 
 class Failed(ActionError):
-    """AWS answered with an error; `code` is its name."""
+    """AWS answered with an error; `code` is its name. `is_refusal`: it was our request, not the server."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, is_refusal: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.is_refusal = is_refusal
 
 
 class Aws:
@@ -125,9 +126,9 @@ class Aws:
         return found
 
     def says(self, text: str) -> dict[str, str]:
-        """Return what a step says of itself: the words, and the requests that changed something."""
+        """Return what a step says of itself: the requests that changed something, and the words."""
         ids = " ".join(self.requests[-3:])
-        return {"says": f"{text}; requests {ids}" if ids else text}
+        return {"says": f"{ids}; {text}" if ids else text}
 
     def _client(self, service: str, url: str, attempts: int) -> Any:
         key = (service, url, attempts > 1)
@@ -206,8 +207,10 @@ def _translated(service: str, operation: str, error: Exception) -> ActionError:
         return kind(f"{where}: {' '.join(str(error).split())[:200]}")
     said = error.response.get("Error") or {}
     code, text = str(said.get("Code")), " ".join(str(said.get("Message")).split())[:160]
-    request = (error.response.get("ResponseMetadata") or {}).get("RequestId") or "none"
-    return Failed(code, f"{where}: {_advice(code, service, operation)}{code}: {text} (request {request})")
+    about = error.response.get("ResponseMetadata") or {}
+    request, status = about.get("RequestId") or "none", int(about.get("HTTPStatusCode") or 0)
+    line = f"{where}: {_advice(code, service, operation)}{code}: {text} (request {request})"
+    return Failed(code, line, is_refusal=400 <= status < 500 or bool(_THROTTLED.search(code)))
 
 
 def _advice(code: str, service: str, operation: str) -> str:

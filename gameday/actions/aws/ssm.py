@@ -44,18 +44,18 @@ def run_automation(
     """
     aws = Aws(account, region, profile)
     where, token = _place(aws, document), str(uuid.uuid4())
-    where.intend({"token": token})
-    given: dict[str, Any] = {"DocumentVersion": version} if version else {}
-    if parameters:
-        given["Parameters"] = {
-            key: [str(v) for v in (value if isinstance(value, list) else [value])]
-            for key, value in parameters.items()
-        }
-    tags = [{"Key": TAG, "Value": token}]
-    name = aws.write(
-        "ssm", "StartAutomationExecution", DocumentName=document, ClientToken=token, Tags=tags, **given
-    )["AutomationExecutionId"]
-    where.placed(id=name)
+    with where.changing({"token": token}) as known:
+        given: dict[str, Any] = {"DocumentVersion": version} if version else {}
+        if parameters:
+            given["Parameters"] = {
+                key: [str(v) for v in (value if isinstance(value, list) else [value])]
+                for key, value in parameters.items()
+            }
+        tags = [{"Key": TAG, "Value": token}]
+        name = aws.write(
+            "ssm", "StartAutomationExecution", DocumentName=document, ClientToken=token, Tags=tags, **given
+        )["AutomationExecutionId"]
+        known["id"] = name
     last = _wait_over(aws, name, within_s)
     if last["AutomationExecutionStatus"] not in WELL:
         raise ActionError(f"automation {_log(last)}")
