@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import sys
+from typing import Any
 
 from gameday.actions.http import ActionError
 
@@ -21,14 +23,14 @@ def main(words: list[str]) -> int:
     """Carry it out and return the exit code."""
     module, _, name = (words[0] if words else "").rpartition(".")
     try:
-        found = importlib.import_module(f"gameday.actions.{module}") if module.isidentifier() else None
+        found = importlib.import_module(f"gameday.actions.{module}") if _is_module(module) else None
     except ImportError:
         found = None
     function = getattr(found, name, None) if found and name in getattr(found, "__all__", ()) else None
     if function is None or any("=" not in word for word in words[1:]):
         sys.stderr.write(USAGE)
         return 2
-    given = dict(word.split("=", 1) for word in words[1:])
+    given = {key: _value(text) for key, _, text in (word.partition("=") for word in words[1:])}
     configuration = {key: value for key, value in given.items() if "." in key}
     arguments: dict[str, object] = {key: value for key, value in given.items() if "." not in key}
     if "configuration" in inspect.signature(function).parameters:
@@ -42,6 +44,18 @@ def main(words: list[str]) -> int:
     if answer is not None:
         sys.stdout.write(f"{answer}\n")
     return 0
+
+
+def _is_module(module: str) -> bool:
+    return bool(module) and all(part.isidentifier() for part in module.split("."))
+
+
+def _value(text: str) -> Any:
+    """Return a text as it is, or an object where it is one in JSON: tags, states."""
+    try:
+        return json.loads(text) if text.startswith('{"') else text
+    except ValueError:
+        return text
 
 
 if __name__ == "__main__":

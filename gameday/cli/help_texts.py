@@ -59,7 +59,12 @@ COMMANDS: dict[str, Text] = {
     "plan": Text(
         "say in words what a plan will do; touches nothing",
         "gameday plan experiments/primary-loss.yaml",
-        (_PLAN, _POLICY, _JSON),
+        (
+            _PLAN,
+            _POLICY,
+            _JSON,
+            (("--iam",), {"action": "store_true", "help": "the least IAM policy of its AWS steps, as JSON"}),
+        ),
     ),
     "run": Text(
         "run a drill",

@@ -68,6 +68,11 @@ def _plan(asked: argparse.Namespace) -> int:
 
     path = Path(asked.plan)
     plan, project = load_plan(path), find_project(path)
+    if asked.iam:
+        from gameday.plan.awsneeds import least_policy  # noqa: PLC0415 - only for this option
+
+        print(json.dumps(least_policy(plan), indent=1))
+        return exits.PASS
     policy, now = find_policy(project, asked.policy), datetime.now(UTC)
     permit = judge(policy, plan, now)
     if asked.json:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gameday.plan.awsinverses import AWS_INVERSES
 from gameday.plan.inverse import ACTIONS, LAB_POST, Inverse
 from gameday.plan.labsystems import LAB_INVERSES
 from gameday.plan.model import NS, Activity
@@ -252,6 +253,7 @@ INVERSES: dict[str, Inverse] = {
         manual="echo +0 > {file}",
         has_ttl=True,
     ),
+    **AWS_INVERSES,
     **LAB_INVERSES,
 }
 
@@ -348,6 +350,9 @@ def _fill(template: str, values: Mapping[str, Any], *, quote: bool) -> str:
 
     def text(match: re.Match[str]) -> str:
         value = values.get(match[1], "" if quote else "any")
+        if isinstance(value, dict):
+            pairs = ",".join(f"{key}={item}" for key, item in sorted(value.items()))
+            return shlex.quote(json.dumps(value, sort_keys=True)) if quote else pairs
         if isinstance(value, list | tuple):
             return shlex.join(map(str, value)) if quote else ",".join(map(str, value))
         return _quoted(str(value)) if quote else str(value)

@@ -19,6 +19,12 @@ VALUES = {
     "megabytes": 10, "folder": "/srv/my data", "host": "db.internal", "port": 5432, "count": 3, "group": "/g",
     "device": "eth0", "write_kb_per_s": 100, "kbit_per_s": 100, "address": "10.0.0.1", "hosts_file": "/etc/h",
     "argv": ["x"], "offset_s": 60, "file": "/run/clock", "table": "orders", "mode": "remote_apply",
+    "account": "123456789012", "region": "eu-west-1", "cluster": "c", "global_cluster": "g", "to": "new", "zone": "eu-west-1a",
+    "to_cluster_arn": "arn:c", "allow_data_loss": True, "snapshot": "s", "instance": "i", "backup_arn": "arn:b",
+    "record": "db.example.com", "type": "A", "values": ["10.0.0.1"], "weights": {"a": 0}, "health_check": "h",
+    "states": {"arn:r": "On"}, "endpoints": {"eu-west-1": "https://e"}, "resource": "arn:lb", "away_from": "euw1-az1",
+    "tags": {"app": "orders"}, "most": 1, "desired": 0, "service": "s", "nodegroup": "n", "to_region": "eu-central-1",
+    "template": "EXT1", "document": "Restart",
 }  # fmt: skip
 
 
