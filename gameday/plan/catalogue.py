@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gameday.plan.inverse import ACTIONS, LAB_POST, Inverse
+from gameday.plan.kubesystems import KUBE_INVERSES
 from gameday.plan.labsystems import LAB_INVERSES
 from gameday.plan.model import NS, Activity
 
@@ -253,6 +254,7 @@ INVERSES: dict[str, Inverse] = {
         has_ttl=True,
     ),
     **LAB_INVERSES,
+    **KUBE_INVERSES,
 }
 
 

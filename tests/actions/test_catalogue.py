@@ -19,6 +19,8 @@ VALUES = {
     "megabytes": 10, "folder": "/srv/my data", "host": "db.internal", "port": 5432, "count": 3, "group": "/g",
     "device": "eth0", "write_kb_per_s": 100, "kbit_per_s": 100, "address": "10.0.0.1", "hosts_file": "/etc/h",
     "argv": ["x"], "offset_s": 60, "file": "/run/clock", "table": "orders", "mode": "remote_apply",
+    "kubeconfig": "~/.kube/config", "context": "staging", "namespace": "shop", "selector": "app=web",
+    "deployment": "web", "replicas": 2, "spec": {}, "service": "web", "ingress": "web", "to": "other",
 }  # fmt: skip
 
 
