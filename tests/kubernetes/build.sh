@@ -32,6 +32,14 @@ fetch() { # the source package, by a list of its own, so that the machine's stay
   tar xzf kubernetes_1.20*.orig.tar.gz
 }
 
+mend() { # its reflect2 is older than Go 1.18 and kills the API server when a custom object is written as JSON
+  apt-get -q download golang-github-modern-go-reflect2-dev
+  dpkg -x golang-github-modern-go-reflect2-dev_*.deb reflect2
+  local vendored=kubernetes-$version/vendor/github.com/modern-go/reflect2
+  rm -f "$vendored"/*.go "$vendored"/*.s
+  cp reflect2/usr/share/gocode/src/github.com/modern-go/reflect2/*.{go,s} "$vendored/"
+}
+
 compile() {
   cd "kubernetes-$version"
   export PATH=$go:$PATH GO111MODULE=off GOFLAGS= KUBE_GIT_VERSION_FILE=$PWD/.kube-version
@@ -63,6 +71,7 @@ work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work"
 fetch
+mend
 compile
 xz -T2 -6 -c "$work/kubernetes" > "$out/kubernetes.xz.new" && mv "$out/kubernetes.xz.new" "$out/kubernetes.xz"
 mv "$work/kubernetes" "$out/kubernetes"
