@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 
 import pytest
 
@@ -29,14 +30,14 @@ def workload(name: str, replicas: int, **labels: str) -> dict:
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory):
-    """A control plane with two nodes; absent by name where it is not built."""
+    """A control plane with three nodes; absent by name where it is not built."""
     missing = why_not()
     if missing:
         pytest.skip(missing)
     found = ControlPlane(tmp_path_factory.mktemp("kubernetes"))
     try:
         found.up()
-        found.start_kubelet()
+        found.start_kubelet(3)
         yield found
     finally:
         found.down()
@@ -65,3 +66,32 @@ def own_records(tmp_path, monkeypatch):
     folder = tmp_path / "faults"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("GAMEDAY_FAULT_DIR", str(folder))
+
+
+@pytest.fixture(scope="session")
+def mesh_kinds(plane):
+    """Chaos Mesh's kind, without its controller: objects are kept, nothing acts on them."""
+    names = {
+        "plural": "networkchaos",
+        "singular": "networkchaos",
+        "kind": "NetworkChaos",
+        "listKind": "NetworkChaosList",
+    }
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "networkchaos.chaos-mesh.org"},
+        "spec": {
+            "group": "chaos-mesh.org",
+            "names": names,
+            "scope": "Namespaced",
+            "versions": [{"name": "v1alpha1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    plane.kubectl("apply", "-f", "-", given=json.dumps(body))
+    plane.kubectl("wait", "--for=condition=established", "crd/networkchaos.chaos-mesh.org", "--timeout=20s")
+    give_up = time.monotonic() + 20
+    while plane.get("/apis/chaos-mesh.org/v1alpha1/networkchaos") is None:
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
