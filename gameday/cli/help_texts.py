@@ -59,7 +59,20 @@ COMMANDS: dict[str, Text] = {
     "plan": Text(
         "say in words what a plan will do; touches nothing",
         "gameday plan experiments/primary-loss.yaml",
-        (_PLAN, _POLICY, _JSON),
+        (
+            _PLAN,
+            _POLICY,
+            _JSON,
+            (
+                ("--rbac",),
+                {
+                    "metavar": "ACCOUNT",
+                    "nargs": "?",
+                    "const": "gameday/gameday",
+                    "help": "its least Kubernetes roles, for this NAMESPACE/ACCOUNT (gameday/gameday)",
+                },
+            ),
+        ),
     ),
     "run": Text(
         "run a drill",

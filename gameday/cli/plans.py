@@ -14,9 +14,11 @@ from gameday.cli.asked import writing
 from gameday.cli.words import plan_words, policy_words
 from gameday.errors import PlanError, UsageError
 from gameday.plan.load import find_project, load_plan
+from gameday.plan.model import Plan
 from gameday.plan.permit import judge
 from gameday.plan.policy import policy_digest
 from gameday.plan.policyfile import POLICY_FILE, find_policy
+from gameday.plan.rbac import manifests, unknown
 from gameday.plan.schema import json_schema
 from gameday.plan.stored import plan_digest
 
@@ -67,6 +69,8 @@ def _validate(asked: argparse.Namespace) -> int:
 def _plan(asked: argparse.Namespace) -> int:
     path = Path(asked.plan)
     plan, project = load_plan(path), find_project(path)
+    if asked.rbac is not None:
+        return _rbac(plan, asked.rbac)
     policy, now = find_policy(project, asked.policy), datetime.now(UTC)
     permit = judge(policy, plan, now)
     if asked.json:
@@ -86,6 +90,21 @@ def _plan(asked: argparse.Namespace) -> int:
     print("Preflight, as far as it needs no target")
     checks = (*at_home(plan, project, policy, now), *generators(plan))
     print("\n".join(f"  {check}" for check in checks))
+    return exits.PASS
+
+
+def _rbac(plan: Plan, account: str) -> int:
+    """Print the roles as one JSON List, which `kubectl apply -f -` takes."""
+    namespace, _, name = account.partition("/")
+    if not name:
+        raise UsageError(
+            f"--rbac {account!r}: expected NAMESPACE/ACCOUNT", todo="Say `--rbac drills/gameday`."
+        )
+    for action in unknown(plan):
+        print(f"{action}: what it needs is not known here: add it by hand", file=sys.stderr)
+    print(
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests(plan, name, namespace)}, indent=1)
+    )
     return exits.PASS
 
 
