@@ -113,6 +113,9 @@ class ControlPlane:
         self._start("kubelet", *module, cwd=Path(__file__).resolve().parents[2])
         self._until(lambda: self._ready_nodes() >= nodes, "no nodes are ready")
 
+    def binary(self, name: str) -> Path:
+        return BINARIES / name
+
     def write_kubeconfig(self, path: Path, token: str, namespace: str = "", current: str = "") -> Path:
         """Write a kubeconfig for whoever has that token; its only context is `drill`, and not the current one."""
         context = {"cluster": "c", "user": "u", **({"namespace": namespace} if namespace else {})}

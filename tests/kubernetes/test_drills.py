@@ -128,10 +128,14 @@ def left(plane, space):
 
 
 def all_in(run, steps):
-    count = len(steps)
-    run.wait_for(
-        lambda *_: sum(k == "StepEnded" and d.get("in_place") is True for k, d in run.kinds()) >= count, 180
-    )
+    def there():
+        return sum(k == "StepEnded" and d.get("in_place") is True for k, d in run.kinds())
+
+    give_up = time.monotonic() + 180
+    while there() < len(steps):
+        assert run.process.poll() is None, run.end()[1] + run.explain()
+        assert time.monotonic() < give_up, run.explain()
+        time.sleep(0.05)
 
 
 def test_every_fault_is_there_during_a_drill_and_gone_after_it(plane, shop, identity, tmp_path):
