@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaosk8s.node.actions import cordon_node
-
 from gameday.actions import kubeapi
 from gameday.actions.http import ActionError
 from gameday.actions.kubeapi import Api, connect, noted
@@ -46,8 +44,7 @@ def _cordon(api: Api, node: str, name: str) -> None:
             raise ActionError(f"node {node} is cordoned already, and not by this fault")
         return {"unschedulable": False}
 
-    kubeapi.note(api, path, name, "cordon", prior)
-    api.through(cordon_node, name=node)
+    kubeapi.note(api, path, name, "cordon", prior, {"unschedulable": True})
 
 
 def uncordon(kubeconfig: str, context: str, node: str, name: str = "gameday-cordon") -> None:
@@ -140,7 +137,8 @@ def _controllers(pod: dict[str, Any]) -> list[str]:
 
 
 def _lives(pod: dict[str, Any]) -> bool:
-    return pod["status"].get("phase") not in ("Succeeded", "Failed")
+    is_going = "deletionTimestamp" in pod["metadata"]
+    return not is_going and pod["status"].get("phase") not in ("Succeeded", "Failed")
 
 
 def _is_ready(node: dict[str, Any]) -> bool:

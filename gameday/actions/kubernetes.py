@@ -12,9 +12,6 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from chaosk8s.deployment.actions import scale_deployment
-from chaosk8s.pod.actions import exec_in_pods, terminate_pods
-
 from gameday.actions import faults, kubeapi
 from gameday.actions.http import ActionError
 from gameday.actions.kubeapi import Api, connect, noted
@@ -57,14 +54,24 @@ def terminate(
         raise ActionError(f"{kubeapi.names(lonely)}: no controller would bring it back")
     uids = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in chosen}
     faults.intend(name, "kubernetes.pods", {"uids": uids})
-    pattern = f"^({'|'.join(map(re.escape, sorted(uids)))})$"
-    api.through(
-        terminate_pods, label_selector=selector, name_pattern=pattern, all=True, ns=namespace,
-        grace_period=grace_s,
-    )  # fmt: skip
+    for pod in chosen:
+        _end(api, pod, grace_s)
     _check_ended(api, selector, uids)
     faults.settle(name, "placed")
     return {"says": f"terminated {', '.join(sorted(uids))}", "pods": sorted(uids)}
+
+
+def _end(api: Api, pod: dict[str, Any], grace_s: int) -> None:
+    """Ask for the end of exactly this pod: not of the next one of its name."""
+    meta = pod["metadata"]
+    options: dict[str, Any] = {"preconditions": {"uid": meta["uid"]}}
+    if grace_s >= 0:
+        options["gracePeriodSeconds"] = grace_s
+    try:
+        api.ask("DELETE", api.core("pods", meta["name"]), options)
+    except kubeapi.Refusal as error:
+        if error.status not in (404, 409):
+            raise
 
 
 def _check_ended(api: Api, selector: str, uids: dict[str, str]) -> None:
@@ -120,8 +127,7 @@ def scale(
             raise ActionError(f"deployment {deployment} has {replicas} replicas already")
         return {"replicas": item["spec"]["replicas"]}
 
-    kubeapi.note(api, _deployment(api, deployment), name, "scale", prior)
-    api.through(scale_deployment, name=deployment, replicas=replicas, ns=namespace)
+    kubeapi.note(api, _deployment(api, deployment), name, "scale", prior, {"replicas": replicas})
 
 
 def unscale(
@@ -230,6 +236,8 @@ def execute(
     """
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
         raise ActionError(f"command {command!r}: expected a list of words")
+    from chaosk8s.pod.actions import exec_in_pods  # noqa: PLC0415 - two seconds, for this action alone
+
     api = connect(kubeconfig, context, namespace)
     chosen = _draw(api, selector, count, seed)
     without = [p for p in chosen if container not in [c["name"] for c in p["spec"]["containers"]]]

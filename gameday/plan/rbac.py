@@ -53,7 +53,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         ("kubernetes.scale", "kubernetes.unscale", "kubernetes.roll", "kubernetes.unroll"), (_DEPLOYMENT,)
     ),
     **dict.fromkeys(("kubernetes.is_scaled", "kubernetes.is_rolled"), (_SEEN,)),
-    # The extension looks a node up in the list of all, even if it is named.
+    # The list of nodes tells whether another one is ready.
     "kubenodes.cordon": _NODE,
     "kubenodes.drain": (*_NODE, Need("", "pods", ("list",)), Need("", "pods/eviction", ("create",))),
     "kubenodes.uncordon": _NODE[1:],

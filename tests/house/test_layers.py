@@ -50,7 +50,7 @@ ONLY_IN = {
     "rfc3161_client": {"hosts/timestamp.py"},
     "sqlalchemy": {"hosts/sqlstore.py"},
     "kubernetes": {"actions/kubeapi.py"},
-    "chaosk8s": {f"actions/{name}.py" for name in ("kubeapi", "kubernetes", "kubenodes", "kubenet")},
+    "chaosk8s": {f"actions/{name}.py" for name in ("kubeapi", "kubernetes", "kubenet")},
 }
 ENTRIES = {
     "gameday.hosts.actionhost", "gameday.hosts.ledgerhost", "gameday.hosts.loadhost", "gameday.runner.watchdog",

@@ -51,6 +51,8 @@ def space(plane):
     plane.kubectl("-n", name, "apply", "-f", "-", given=json.dumps(workload("web", 3)))
     plane.kubectl("-n", name, "rollout", "status", "deployment/web", "--timeout=40s")
     yield {"kubeconfig": str(plane.kubeconfig), "context": CONTEXT, "namespace": name}
+    bare = ("delete", "pod", "alone", "--ignore-not-found", "--force", "--grace-period=0")
+    plane.kubectl("-n", name, *bare)  # A namespace takes its time, and nodes are everybody's.
     plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
