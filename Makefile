@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 T ?= tests
 
-.PHONY: help venv drill test test-all lint mutants killpoints soak golden bench clean
+.PHONY: help venv drill test test-all lint test-kubernetes mutants killpoints soak golden bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ test: $(STAMP) ## the suite: real PostgreSQL, real Locust, under 3 minutes
 
 test-all: $(STAMP) ## everything, the slow tests too
 	@$(BIN)/python -m pytest $(T) -n 2
+
+test-kubernetes: $(STAMP) ## drills on a real Kubernetes control plane; builds it once (5 minutes, apt)
+	@tests/kubernetes/build.sh && $(BIN)/python -m pytest tests/kubernetes -n 0
 
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check gameday tests loadprofiles

@@ -64,6 +64,15 @@ COMMANDS: dict[str, Text] = {
             _POLICY,
             _JSON,
             (("--iam",), {"action": "store_true", "help": "the least IAM policy of its AWS steps, as JSON"}),
+            (
+                ("--rbac",),
+                {
+                    "metavar": "ACCOUNT",
+                    "nargs": "?",
+                    "const": "gameday/gameday",
+                    "help": "its least Kubernetes roles, for this NAMESPACE/ACCOUNT (gameday/gameday)",
+                },
+            ),
         ),
     ),
     "run": Text(

@@ -13,6 +13,7 @@ from gameday.cli import exits
 from gameday.cli.asked import writing
 from gameday.errors import PlanError, UsageError
 from gameday.plan.load import find_project, load_plan
+from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest
 
 _PARTS = ("experiments", "loadprofiles", "runbooks")
@@ -73,6 +74,8 @@ def _plan(asked: argparse.Namespace) -> int:
 
         print(json.dumps(least_policy(plan), indent=1))
         return exits.PASS
+    if asked.rbac is not None:
+        return _rbac(plan, asked.rbac)
     policy, now = find_policy(project, asked.policy), datetime.now(UTC)
     permit = judge(policy, plan, now)
     if asked.json:
@@ -93,6 +96,23 @@ def _plan(asked: argparse.Namespace) -> int:
     print("Preflight, as far as it needs no target")
     checks = (*at_home(plan, project, policy, now), *generators(plan))
     print("\n".join(f"  {check}" for check in checks))
+    return exits.PASS
+
+
+def _rbac(plan: Plan, account: str) -> int:
+    """Print the roles as one JSON List, which `kubectl apply -f -` takes."""
+    from gameday.plan.rbac import manifests, unknown  # noqa: PLC0415 - only for this option
+
+    namespace, _, name = account.partition("/")
+    if not name:
+        raise UsageError(
+            f"--rbac {account!r}: expected NAMESPACE/ACCOUNT", todo="Say `--rbac drills/gameday`."
+        )
+    for action in unknown(plan):
+        print(f"{action}: what it needs is not known here: add it by hand", file=sys.stderr)
+    print(
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests(plan, name, namespace)}, indent=1)
+    )
     return exits.PASS
 
 

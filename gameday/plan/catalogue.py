@@ -14,6 +14,7 @@ from typing import Any
 
 from gameday.plan.awsinverses import AWS_INVERSES
 from gameday.plan.inverse import ACTIONS, LAB_POST, Inverse
+from gameday.plan.kubesystems import KUBE_INVERSES
 from gameday.plan.labsystems import LAB_INVERSES
 from gameday.plan.model import NS, Activity
 
@@ -255,6 +256,7 @@ INVERSES: dict[str, Inverse] = {
     ),
     **AWS_INVERSES,
     **LAB_INVERSES,
+    **KUBE_INVERSES,
 }
 
 

@@ -25,6 +25,8 @@ VALUES = {
     "states": {"arn:r": "On"}, "endpoints": {"eu-west-1": "https://e"}, "resource": "arn:lb", "away_from": "euw1-az1",
     "tags": {"app": "orders"}, "most": 1, "desired": 0, "service": "s", "nodegroup": "n", "to_region": "eu-central-1",
     "template": "EXT1", "document": "Restart",
+    "kubeconfig": "~/.kube/config", "context": "staging", "namespace": "shop", "selector": "app=web",
+    "deployment": "web", "replicas": 2, "spec": {}, "ingress": "web",
 }  # fmt: skip
 
 

@@ -59,7 +59,8 @@ ONLY_IN = {
     "redis": {"hosts/redisstore.py", "lab/kvorders.py", "lab/sentinel.py"},
     "rfc3161_client": {"hosts/timestamp.py"},
     "sqlalchemy": {"hosts/sqlstore.py"},
-    "kubernetes": set(),
+    "kubernetes": {"actions/kubeapi.py"},
+    "chaosk8s": {f"actions/{name}.py" for name in ("kubeapi", "kubernetes", "kubenet")},
 }
 ENTRIES = {
     "gameday.hosts.actionhost", "gameday.hosts.ledgerhost", "gameday.hosts.loadhost", "gameday.runner.watchdog",
