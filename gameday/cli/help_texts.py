@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gameday.cli.experimentoptions import EXPERIMENT
+
 TOP = "Run a failure drill, stop it in time, take its faults back, and prove what happened."
 TOP_EPILOG = """exit codes:
   0 pass    1 fail    2 bad usage or plan    3 refused, nothing touched
@@ -59,7 +61,7 @@ COMMANDS: dict[str, Text] = {
     "plan": Text(
         "say in words what a plan will do; touches nothing",
         "gameday plan experiments/primary-loss.yaml",
-        (_PLAN, _POLICY, _JSON),
+        (_PLAN, _POLICY, _JSON, *EXPERIMENT),
     ),
     "run": Text(
         "run a drill",
@@ -75,6 +77,7 @@ COMMANDS: dict[str, Text] = {
             _POLICY,
             _BY,
             _PLAIN,
+            *EXPERIMENT,
         ),
     ),
     "drill": Text(

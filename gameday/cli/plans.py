@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gameday.cli import exits
 from gameday.cli.asked import writing
+from gameday.cli.experimentoptions import options_of
 from gameday.cli.words import plan_words, policy_words
 from gameday.errors import PlanError, UsageError
 from gameday.plan.load import find_project, load_plan
@@ -66,8 +67,9 @@ def _validate(asked: argparse.Namespace) -> int:
 
 def _plan(asked: argparse.Namespace) -> int:
     path = Path(asked.plan)
-    plan, project = load_plan(path), find_project(path)
+    project = find_project(path)
     policy, now = find_policy(project, asked.policy), datetime.now(UTC)
+    plan = load_plan(path, options=options_of(asked), policy=policy)
     permit = judge(policy, plan, now)
     if asked.json:
         from gameday.canonical import to_json  # noqa: PLC0415 - only for this option
