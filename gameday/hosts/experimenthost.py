@@ -117,7 +117,8 @@ class Play:
         redact = self._redactor(secrets)
         file = JournalFile(self._journal_path, redact)
         journal = file.read() or {}
-        runs = journal.setdefault("rollbacks", [])
+        runs = journal.get("rollbacks")  # A control may have left anything in there.
+        runs = journal["rollbacks"] = runs if isinstance(runs, list) else []
         failed = []
         for number, item in items:
             run, error = experimentrun.play_rollback(self._experiment, item, configuration, secrets)

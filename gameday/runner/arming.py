@@ -6,6 +6,7 @@ found; targets are resolved once, within the selector and the caps of plan and p
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -114,7 +115,7 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
     """
     values = find_values(plan, project)
     bound = bind(plan, values)
-    identity = _identity(plan, bound)
+    identity = _identity(plan, bound, project)
     environment = identity.get("environment")
     if environment != plan.target.environment:
         raise NotAuthorised(
@@ -138,7 +139,7 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
     return Resolved(bound, values, found, system_of(identity, url), names_of(identity, url), events)
 
 
-def _identity(plan: Plan, bound: Plan) -> dict[str, Any]:
+def _identity(plan: Plan, bound: Plan, project: Path) -> dict[str, Any]:
     """Return what the target says of itself. An experiment names no target that could be asked.
 
     It is then known by the environment that policy or command line name. In a lab two experiments may
@@ -147,7 +148,9 @@ def _identity(plan: Plan, bound: Plan) -> dict[str, Any]:
     if not is_experiment(plan):
         return _get_json(bound.target.identity_url, what="the target's identity")
     environment = plan.target.environment
-    return {"environment": environment, "name": plan.source if environment == LAB else "experiments"}
+    where = hashlib.sha256(os.fsencode((project / plan.source).resolve())).hexdigest()[:12]
+    name = f"{plan.source} {where}" if environment == LAB else "experiments"
+    return {"environment": environment, "name": name}
 
 
 def system_of(identity: Mapping[str, Any], identity_url: str) -> str:
