@@ -93,6 +93,7 @@ class Play:
         owed.write()
         file = JournalFile(self._journal_path, redact)
         handler = experimentrun.handler(experiment, owed, file, lambda said: note(_redacted(said, redact)))
+        handler.cuts_off = given["fail_fast"] and not given["compat"]
         try:
             journal = runner.play(experiment, settings, handler)
         except BaseException as raised:  # noqa: BLE001 - chaoslib lets some of them through

@@ -20,12 +20,14 @@ from chaoslib.caching import cache_activities, clear_cache
 from chaoslib.configuration import load_configuration, load_dynamic_configuration
 from chaoslib.control import cleanup_controls, initialize_controls
 from chaoslib.exceptions import ActivityFailed
-from chaoslib.exit import exit_signals
+from chaoslib.exit import exit_gracefully, exit_signals
 from chaoslib.secret import load_secrets
 from chaoslib.types import Schedule, Strategy
 
 from gameday.hosts.experimentrecord import JournalFile, Owed
 from gameday.hosts.words import error_line
+
+CUT_OFF_S = 0.5  # Between short activities chaoslib ends the method by itself, and sooner.
 
 
 class Runner:
@@ -62,6 +64,8 @@ class Runner:
                     settings,
                     self._runner.event_registry,
                 )
+            if handler.was_cut_off and journal["status"] == "interrupted":
+                journal["status"] = "failed"  # As it was when the hypothesis failed it.
             return journal
         finally:
             clear_cache()
@@ -81,6 +85,10 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
         self._undoing = False
         self._said_unmet = False
         self._lock = threading.Lock()
+        self._method = threading.Event()  # Set while the method goes on.
+        self._failing = threading.Lock()
+        self.cuts_off = False
+        self.was_cut_off = False
 
     def started(self, experiment: dict[str, Any], journal: dict[str, Any]) -> None:
         """Keep the journal: it is the one that the runner fills."""
@@ -138,6 +146,27 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
         if state is not None and not state["steady_state_met"] and not self._said_unmet:
             self._said_unmet = True
             self._looked("during", state)
+            if self.cuts_off:
+                threading.Thread(target=self._cut_off, name="cut-off", daemon=True).start()
+
+    def _cut_off(self) -> None:
+        """End an activity that still blocks the method: chaoslib ends it only between two of them."""
+        time.sleep(CUT_OFF_S)
+        with self._failing:
+            if self._method.is_set():
+                self.was_cut_off = True
+                exit_gracefully()
+
+    def start_method(self, experiment: dict[str, Any]) -> None:
+        """The method begins."""
+        del experiment
+        self._method.set()
+
+    def method_completed(self, experiment: dict[str, Any], state: Any = None) -> None:
+        """The method has ended: nothing is cut off any more, what follows least of all."""
+        del experiment, state
+        with self._failing:
+            self._method.clear()
 
     def _looked(self, part: str, state: Any) -> None:
         if state is None:

@@ -17,12 +17,13 @@ pytestmark = pytest.mark.slow
 OK, NO = {"type": "process", "path": "true"}, {"type": "process", "path": "false"}
 MODULE = """
 import time
-from chaoslib.exceptions import ActivityFailed, InterruptExecution
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.exit import exit_gracefully
 def value(it=None): return it
 def fail(): raise ActivityFailed("no")
 def boom(): raise ValueError("boom")
 def within(value, limit): return value < limit
-def stop(): raise InterruptExecution("stop")
+def stop(): exit_gracefully(); time.sleep(9)
 def secret(secrets=None): return secrets
 def raw(): return {b"x": {1, 2}, "y": b"z"}
 def count(path):
@@ -181,6 +182,18 @@ def test_what_an_interrupted_experiment_did_is_taken_back(place):
     assert compat.word == "interrupted" and not compat.journal["rollbacks"]
 
 
+def test_failing_fast_cuts_off_what_blocks(place):
+    fault = act("fault", {"type": "process", "path": "touch", "arguments": ["fault"]})
+    long = act("long", {"type": "process", "path": "sleep", "arguments": ["61.5"]})
+    rollback = act("undo", {"type": "process", "path": "rm", "arguments": ["fault"]})
+    probe = look(python("count", path="n"), {"type": "range", "range": [0, 3]})
+    path = write(place, experiment(fault, long, probes=[probe], rollbacks=[rollback]))
+    options = ("--hypothesis-strategy", "continuously", "--hypothesis-frequency", "0.2", "--fail-fast")
+    ours = alone(path, *options, folder=place, env={"PYTHONPATH": str(place)})
+    assert (ours.word, ours.code) == ("failed", 1) and ours.journal["duration"] < 30
+    assert not (place / "fault").exists() and not _running("61.5")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_or_halted_run_is_taken_back(place, number):
     fault = act("fault", {"type": "process", "path": "touch", "arguments": [str(place / "fault")]})
@@ -220,7 +233,7 @@ def _running(argument):
 
 
 # Chaos Toolkit plays no rollbacks after an interruption, and so leaves the fault.
-ROLLED_BACK_HERE = ("ExperimentGracefulExit", "ExperimentUngracefulExit")
+ROLLED_BACK_HERE = ("ExperimentGracefulExit", "ExperimentUngracefulExit", "ExperimentWithInterrupted")
 
 
 def test_chaos_toolkits_own_fixtures_come_to_the_same(tmp_path):
