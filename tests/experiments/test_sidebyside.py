@@ -147,7 +147,9 @@ def test_both_come_to_the_same(place, name):
     chaos, ours = both(
         path, *options, folder=place, env=env, between=lambda: (place / "n").unlink(missing_ok=True)
     )
-    assert (ours.word, ours.activities) == (chaos.word, chaos.activities), ours.said
+    # How many activities were begun before a hypothesis failed is a matter of milliseconds.
+    part = slice(1, None) if "failing fast" in name else slice(None)
+    assert (ours.word, ours.activities[part]) == (chaos.word, chaos.activities[part]), ours.said
     assert ours.code == expected_code(chaos)
     if name == "controls":
         assert ours.journal["mine"] == chaos.journal["mine"] == "here"
