@@ -6,6 +6,7 @@ from gameday.checkers.capacity import check_capacity
 from gameday.checkers.clocks import check_clock
 from gameday.checkers.comparison import check_comparison
 from gameday.checkers.data import check_data
+from gameday.checkers.experiment import check_experiments
 from gameday.checkers.faults import check_effects, check_halt, check_residual
 from gameday.checkers.findings import Finding, Findings, Verdict
 from gameday.checkers.levels import check_after, check_baseline, check_load
@@ -15,6 +16,7 @@ from gameday.checkers.stores import check_stores
 from gameday.checkers.times import check_times
 from gameday.checkers.view import View, view_of
 from gameday.history.record import Trace
+from gameday.plan.experimentstep import is_experiment
 from gameday.plan.model import Plan
 
 
@@ -26,7 +28,10 @@ def check(plan: Plan, trace: Trace) -> Findings:
         trace: Its history, as read back.
     """
     view = view_of(plan, trace)
-    findings: list[Finding] = [check_baseline(view)]
+    # An experiment has a hypothesis of its own, and no steady state, objective or load of the plan's.
+    alone = is_experiment(plan)
+    findings: list[Finding] = [] if alone else [check_baseline(view)]
+    findings += check_experiments(view)
     for objective in plan.objectives:
         findings.append(check_recovery(view, objective))
         findings += check_data(view, objective)
@@ -37,7 +42,7 @@ def check(plan: Plan, trace: Trace) -> Findings:
     findings += check_effects(view)
     findings += check_load(view)
     findings += check_comparison(view)
-    findings.append(check_after(view))
+    findings += [] if alone else [check_after(view)]
     findings.append(check_residual(view))
     findings += check_halt(view)
     findings += check_clock(view)

@@ -13,6 +13,7 @@ from pathlib import Path
 from gameday.checkers.document import as_document
 from gameday.cli import exits
 from gameday.cli.asked import operator, run_here
+from gameday.cli.experimentoptions import options_of
 from gameday.cli.records import announced_key, sealed
 from gameday.console.summary import summary_lines
 from gameday.errors import GameDayError, RecordError, Refused, UsageError
@@ -38,7 +39,7 @@ def carry_out(asked: argparse.Namespace) -> int:
     if asked.command == "drill":
         asked.by, asked.run_dir = "", None
         return _with_lab(path, asked)
-    plan, project = _read(path)
+    plan, project = _read(path, asked)
     if asked.rehearse:
         return _rehearse(plan, project, find_policy(project, asked.policy))
     if not asked.yes:
@@ -46,9 +47,10 @@ def carry_out(asked: argparse.Namespace) -> int:
     return _run(plan, project, asked)
 
 
-def _read(path: Path) -> tuple[Plan, Path]:
+def _read(path: Path, asked: argparse.Namespace) -> tuple[Plan, Path]:
     """Return a plan with its project; what is odd about it is said before anything is done."""
-    plan = load_plan(path)
+    options = options_of(asked) if asked.command == "run" else None
+    plan = load_plan(path, options=options, policy=find_policy(find_project(path), asked.policy))
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return plan, find_project(path)
@@ -185,7 +187,7 @@ def _with_lab(path: Path, asked: argparse.Namespace) -> int:
         raise UsageError(
             f"{path}: no such file", todo="Call it in a project folder; `gameday init` makes one."
         )
-    plan, project = _read(path)
+    plan, project = _read(path, asked)
     if plan.target.environment != "lab":
         raise Refused(
             f"{path} is for {plan.target.environment!r}; `gameday drill` is for the built-in lab alone",

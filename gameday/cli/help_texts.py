@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gameday.cli.experimentoptions import EXPERIMENT
+
 TOP = "Run a failure drill, stop it in time, take its faults back, and prove what happened."
 TOP_EPILOG = """exit codes:
   0 pass    1 fail    2 bad usage or plan    3 refused, nothing touched
@@ -63,6 +65,7 @@ COMMANDS: dict[str, Text] = {
             _PLAN,
             _POLICY,
             _JSON,
+            *EXPERIMENT,
             (("--iam",), {"action": "store_true", "help": "the least IAM policy of its AWS steps, as JSON"}),
             (
                 ("--rbac",),
@@ -89,6 +92,7 @@ COMMANDS: dict[str, Text] = {
             _POLICY,
             _BY,
             _PLAIN,
+            *EXPERIMENT,
         ),
     ),
     "drill": Text(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gameday.cli import exits
 from gameday.cli.asked import writing
+from gameday.cli.experimentoptions import options_of
 from gameday.errors import PlanError, UsageError
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.model import Plan
@@ -68,7 +69,9 @@ def _plan(asked: argparse.Namespace) -> int:
     from gameday.plan.policyfile import find_policy  # noqa: PLC0415 - as above
 
     path = Path(asked.plan)
-    plan, project = load_plan(path), find_project(path)
+    project = find_project(path)
+    policy, now = find_policy(project, asked.policy), datetime.now(UTC)
+    plan = load_plan(path, options=options_of(asked), policy=policy)
     if asked.iam:
         from gameday.plan.awsneeds import least_policy  # noqa: PLC0415 - only for this option
 
@@ -76,7 +79,6 @@ def _plan(asked: argparse.Namespace) -> int:
         return exits.PASS
     if asked.rbac is not None:
         return _rbac(plan, asked.rbac)
-    policy, now = find_policy(project, asked.policy), datetime.now(UTC)
     permit = judge(policy, plan, now)
     if asked.json:
         from gameday.canonical import to_json  # noqa: PLC0415 - only for this option

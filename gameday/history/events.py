@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gameday.history.capacityevents import CapacityCommand, CapacityReport
+from gameday.history.experimentevents import ExperimentReport
 from gameday.history.loadevents import GeneratorReady, LoadAsked, LoadBucket, LoadReported
 from gameday.history.people import PeopleCommand, PeopleReport
 from gameday.history.policyevents import PolicyReport
@@ -311,6 +312,7 @@ Report = (
     | Noted
     | PeopleReport
     | CapacityReport
+    | ExperimentReport
     | HostLostReported
     | RunnerLost
     | SyntheticPurged

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gameday.hosts.clock import boot_ns
+from gameday.hosts.experimenthost import Play
 from gameday.hosts.forkserver import serve
 from gameday.hosts.processes import MARKER, NAME_PREFIX, kill_all
 from gameday.hosts.words import error_line, one_line
@@ -47,6 +48,8 @@ class Host:
         self._jobs: dict[str, Any] = {}
         self._configuration: dict[str, str] = {}
         self._tolerance: Any = None
+        self._plays: dict[str, Play] = {}
+        self._say = threading.Lock()
         self._role = ""
         self._requests: list[dict[str, Any]] = []
         self._wake = threading.Condition()
@@ -103,7 +106,8 @@ class Host:
         if os.getpid() != self._pid:
             os._exit(0)  # User code forked and returned twice; only the host itself may speak.
         try:
-            os.write(self._outlet, json.dumps(reply).encode() + b"\n")
+            with self._say:
+                os.write(self._outlet, json.dumps(reply).encode() + b"\n")
         except OSError:
             os._exit(1)  # A host that cannot answer must not look alive.
 
@@ -112,6 +116,12 @@ class Host:
         self._jobs = asked["jobs"]
         self._tolerance = asked.get("tolerance")
         for name, job in self._jobs.items():
+            if job["activity"]["provider"].get("type") == "experiment":
+                step = name.rpartition("/")[0]
+                self._plays[name] = Play(job["activity"]["provider"], step, self._configuration)
+                if reason := self._plays[name].arm():
+                    return {"refused": f"{name}: {reason}"}
+                continue
             for key in ("activity", "in_place"):
                 reason = why_not(job[key]) if job[key] is not None else ""
                 if reason:
@@ -122,6 +132,13 @@ class Host:
     def _carry_out(self, request: dict[str, Any]) -> dict[str, Any]:
         job = self._jobs[f"{request['go']}/{request['role']}"]
         began_ns, began_s = boot_ns(), time.monotonic()
+        if (play := self._plays.get(f"{request['go']}/{request['role']}")) is not None:
+            return {
+                "began": began_ns,
+                "in_place": None,
+                "read_back": None,
+                **self._play(play, request["role"]),
+            }
         if request["role"] == "read":
             return {"began": began_ns, "read_back": None, **self._sample(job["activity"])}
         if request["role"] == "look":
@@ -145,6 +162,17 @@ class Host:
             wait_s = READ_BACK_WAIT_S if wanted or error else max(left_s, 0.0)
             reply |= self._read_back(job["in_place"], wanted=wanted, wait_s=wait_s)
         return reply
+
+    def _play(self, play: Play, role: str) -> dict[str, Any]:
+        """Carry out an experiment, or play the rollbacks that it still owes."""
+        note = lambda said: self._reply({"note": said})  # noqa: E731 - one use in two places
+        if role == "undo":
+            try:
+                return {"error": play.undo(note)}
+            except BaseException as raised:  # noqa: BLE001 - user code may raise anything
+                return {"error": error_line(raised)}
+        ended = play.do(note)
+        return {"error": "", "says": ended["status"], "experiment": ended}
 
     def _sample(self, activity: dict[str, Any]) -> dict[str, Any]:
         """Read a probe and judge it: held, not held, or (an error) not read at all.

@@ -32,6 +32,7 @@ class HostProcess:
         *,
         on_reply: Callable[[HostProcess, dict[str, Any]], None],
         on_end: Callable[[HostProcess, str], None],
+        on_note: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.pid = child.pid
         self.marker = child.marker
@@ -48,6 +49,7 @@ class HostProcess:
         self._stdin: int | None = child.stdin
         self._on_reply = on_reply
         self._on_end = on_end
+        self._on_note = on_note
         try:
             self._pid_fd = os.pidfd_open(child.pid)
             threading.Thread(target=self._listen, name=f"host-{name}", daemon=True).start()
@@ -127,6 +129,9 @@ class HostProcess:
             reply = json.loads(line)
             if "token" in reply:
                 self._on_reply(self, reply)
+            elif "note" in reply:
+                if self._on_note is not None:
+                    self._on_note(reply["note"])
             else:
                 self.refused = str(reply.get("refused", ""))
                 self.armed.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -39,6 +39,11 @@ def from_environment(plan: Plan, environment: Mapping[str, str] | None = None) -
                 )
             found[name] = variables[variable]
     return found
+
+
+def hidden(secrets: Iterable[str]) -> dict[str, str]:
+    """Return secrets that no plan names as values that no record holds, like those from the environment."""
+    return {f"{ENV}experiment.{number}": value for number, value in enumerate(secrets)}
 
 
 def redactor(values: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Redactor:

@@ -18,6 +18,7 @@ from typing import Any
 
 from gameday.errors import HostLost, Refused
 from gameday.history.events import Effect, HostStarted, StepEnded, UndoEnded
+from gameday.history.experimentevents import ActivityEnded, ExperimentEnded
 from gameday.hosts.clock import RunClock
 from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
@@ -189,7 +190,14 @@ class ActionHost:
         self._generation += 1
         marker = marker_of(self._family, self._generation)
         child = self._spawner.spawn(cwd=self._cwd, log=self._log, marker=marker)
-        host = HostProcess(child, self._spawner, self.name, on_reply=self._answer, on_end=self._lost)
+        host = HostProcess(
+            child,
+            self._spawner,
+            self.name,
+            on_reply=self._answer,
+            on_end=self._lost,
+            on_note=self._noted,
+        )
         jobs = {
             f"{job.step}/{job.role}": {
                 "activity": _as_activity(job.activity, "action" if job.role in ("do", "undo") else "probe"),
@@ -235,7 +243,15 @@ class ActionHost:
         with self._lock:  # Only now: a reply that is not whole must not cost the `go` its answer.
             if self._going.pop(reply["token"], None) is None:
                 return
+        if "experiment" in reply:
+            self._inbox.put((self._clock.now_ns(), _experiment_ended(job, reply["experiment"])))
         self._inbox.put((self._clock.now_ns(), event))
+
+    def _noted(self, note: dict[str, Any]) -> None:
+        """Pass on what an experiment says of itself while it goes on."""
+        said = {key: one_line(str(note.get(key) or "")) for key in ("part", "name", "status", "detail")}
+        step = next(iter(self._jobs))[0]
+        self._inbox.put((self._clock.now_ns(), ActivityEnded(step, **said)))
 
     def _on_run_clock(self, event: StepEnded | UndoEnded) -> StepEnded | UndoEnded:
         def run_ns(boot_ns: int | None) -> int | None:
@@ -264,6 +280,12 @@ def _step_ended(job: Job, reply: dict[str, Any]) -> StepEnded:
         effect = by_read_back[reply["in_place"] if job.in_place else None]
     detail = _detail(reply) or one_line(str(reply.get("says", "")))
     return StepEnded(job.step, effect, reply["in_place"], detail, reply["began"], reply["read_back"])
+
+
+def _experiment_ended(job: Job, said: dict[str, Any]) -> ExperimentEnded:
+    status, sha256 = str(said["status"]), str(said["sha256"])
+    detail = one_line(str(said.get("detail") or ""))
+    return ExperimentEnded(job.step, status, bool(said["deviated"]), sha256, detail)
 
 
 def _detail(reply: dict[str, Any], more: str = "") -> str:

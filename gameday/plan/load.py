@@ -5,30 +5,47 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gameday.errors import PlanError, Problem
+from gameday.errors import PlanError, Problem, UsageError
 from gameday.plan.border import validate
 from gameday.plan.compile import Compiler, refuse
+from gameday.plan.experiment import Options, load_experiment
+from gameday.plan.experimentfile import looks_like_experiment
 from gameday.plan.files import Files
 from gameday.plan.literal import refuse_literals
 from gameday.plan.model import Plan
+from gameday.plan.policy import Policy
+from gameday.plan.policyfile import find_policy
 from gameday.plan.schema import PlanIn
 from gameday.plan.sense import check_references, warnings
 from gameday.plan.source import Source, read_source
 
 
-def load_plan(path: Path, root: Path | None = None) -> Plan:
-    """Return the plan in a file.
+def load_plan(
+    path: Path, root: Path | None = None, *, options: Options | None = None, policy: Policy | None = None
+) -> Plan:
+    """Return the plan in a file: a native one, or a Chaos Toolkit experiment as one.
 
     Args:
         path: The plan file.
         root: The project's folder, which paths in the plan are relative to; found by default.
+        options: What the command line says of an experiment; not for a native plan.
+        policy: Says what an experiment does not; None to find it as always.
 
     Raises:
         PlanError: Something is wrong with it; every problem is listed with its place.
+        UsageError: Options are given that belong to an experiment, and it is none.
     """
     project = (root or find_project(path)).resolve()
+    if looks_like_experiment(path):
+        policy = policy if policy is not None else find_policy(project)
+        return load_experiment(path, project, _shown(path, project), options or Options(), policy)
+    if options not in (None, Options()):
+        raise UsageError(
+            f"{path} is a native plan; strategies, variables and its environment stand in the plan itself",
+            todo="Give these options with a Chaos Toolkit experiment alone.",
+        )
     source = read_source(path, _shown(path, project))
-    _refuse_experiment(source)
+    _refuse_other(source)
     written = validate(PlanIn, source)
     files = Files(project)
     if written is None:
@@ -72,12 +89,8 @@ def _shown(path: Path, project: Path) -> str:
         return path.name
 
 
-def _refuse_experiment(source: Source) -> None:
+def _refuse_other(source: Source) -> None:
     if not isinstance(source.data, dict):
         raise PlanError(
             (Problem(source.file, 1, 1, "is no mapping: expected a plan with title, kind, steps…"),)
         )
-    if "method" in source.data:
-        line, column = source.place(("method",))
-        message = "this is a Chaos Toolkit experiment; gameday does not run those yet, only native plans"
-        raise PlanError((Problem(source.file, line, column, message),))

@@ -13,8 +13,10 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 
 from gameday.errors import NotAuthorised
+from gameday.plan.experimentstep import experiment_in, without_undo
 from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StepKind, StopCondition
 from gameday.plan.policy import (
+    LAB,
     NO_FILE,
     Policy,
     Requirement,
@@ -132,6 +134,9 @@ def _refusals(policy: Policy, rules: Rules, plan: Plan, now: datetime, lasts_ns:
     yield from _limits(rules, plan)
     yield from _touched(rules, plan)
     yield from _demands(rules, plan)
+    if plan.target.environment != LAB:
+        for name in without_undo(plan):
+            yield Refusal(Rule.UNDO, f"experiment {name!r} acts without rollbacks; only a lab allows that")
 
 
 def _code(rules: Rules, plan: Plan) -> Iterator[Refusal]:
@@ -150,7 +155,12 @@ def used(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """Yield each activity of a plan: what it is for, its provider's type, and its module (python)."""
     for step in plan.steps:
         for activity, what in ((step.do, "step"), (step.undo, "undo of"), (step.in_place, "read-back of")):
-            if activity is not None:
+            if activity is None:
+                continue
+            inside = experiment_in(activity)
+            if inside is not None:
+                yield from ((f"{what} {step.name!r}", kind, module) for kind, module in inside["uses"])
+            else:
                 yield f"{what} {step.name!r}", *_provider(activity.provider)
     for probe in plan.probes:
         yield from _of_probe(probe)

@@ -47,6 +47,7 @@ class Rule(StrEnum):
     APPROVALS = "approvals"
     DISK = "disk"
     LEFTOVERS = "leftovers"
+    UNDO = "undo"
 
 
 # What names the environment, keeps foreign code out, or protects a target is not open to waivers.
@@ -146,7 +147,8 @@ class Rules:
 class Policy:
     """The policy in force. `file` is where it came from; `NO_FILE` where there is none.
 
-    `retest_days`: after so many days a scenario is due again. It forbids no drill.
+    `retest_days`: after so many days a scenario is due again. It forbids no drill. `experiments`: the
+    environment that Chaos Toolkit experiments are for, because such a file names none.
     """
 
     file: str
@@ -160,6 +162,7 @@ class Policy:
     lease_expires_ns: int = LEASE_EXPIRES_NS
     retest_days: int = RETEST_DAYS
     keeping: Keeping = USUAL
+    experiments: str = ""
 
     def rules(self, environment: str) -> Rules | None:
         """Return what holds in an environment; None when the policy does not name it."""

@@ -172,6 +172,12 @@ class RulesIn(Part):
     approvals: list[ApprovalIn] | None = None
 
 
+class ExperimentsIn(Part):
+    """What a Chaos Toolkit experiment does not say of itself."""
+
+    environment: Key
+
+
 class PolicyIn(RulesIn, KeepingIn):
     """The operator's policy."""
 
@@ -183,6 +189,7 @@ class PolicyIn(RulesIn, KeepingIn):
     lever_silence: Duration = LEVER_SILENCE_NS
     leases: Annotated[str, AfterValidator(_absolute)] = ""
     lease_expires: Duration = LEASE_EXPIRES_NS
+    experiments: ExperimentsIn | None = None
     retest_days: Annotated[int, Field(ge=1, le=3660)] = RETEST_DAYS
 
 
@@ -269,6 +276,7 @@ def _policy(written: PolicyIn, file: str) -> Policy:
         lease_expires_ns=written.lease_expires,
         retest_days=written.retest_days,
         keeping=keeping(written),
+        experiments=written.experiments.environment if written.experiments else "",
     )
 
 

@@ -6,6 +6,7 @@ found; targets are resolved once, within the selector and the caps of plan and p
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -23,11 +24,13 @@ from gameday.history.capacityevents import ArtefactRead
 from gameday.history.events import TargetsResolved
 from gameday.hosts.httpprobe import Answer, exchange
 from gameday.hosts.names import RESOLVER
-from gameday.hosts.secretvalues import ENV, from_environment
+from gameday.hosts.secretvalues import ENV, from_environment, hidden
 from gameday.plan.bind import bind, needed
+from gameday.plan.experiment import secret_values
+from gameday.plan.experimentstep import is_experiment
 from gameday.plan.model import Plan
 from gameday.plan.permit import limits_of, waiver_for
-from gameday.plan.policy import Policy, Rule, Rules, default_policy
+from gameday.plan.policy import LAB, Policy, Rule, Rules, default_policy
 from gameday.plan.radius import (
     BY_POLICY,
     Labels,
@@ -77,7 +80,7 @@ def find_values(plan: Plan, project: Path) -> dict[str, str]:
     Raises:
         TargetAbsent: The lab is asked for and is not up, or the environment lacks a variable.
     """
-    secret = from_environment(plan)
+    secret = from_environment(plan) | hidden(secret_values(plan, project))
     wanted = needed(plan)
     if not any(name.startswith("lab.") for name in wanted):
         return secret
@@ -112,7 +115,7 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
     """
     values = find_values(plan, project)
     bound = bind(plan, values)
-    identity = _get_json(bound.target.identity_url, what="the target's identity")
+    identity = _identity(plan, bound, project)
     environment = identity.get("environment")
     if environment != plan.target.environment:
         raise NotAuthorised(
@@ -134,6 +137,20 @@ def resolve(plan: Plan, project: Path, policy: Policy | None = None, now: dateti
     signed = bound.capacity and read_artefact(bound.capacity.artefact, project)
     events = (found, signed) if signed else (found,)
     return Resolved(bound, values, found, system_of(identity, url), names_of(identity, url), events)
+
+
+def _identity(plan: Plan, bound: Plan, project: Path) -> dict[str, Any]:
+    """Return what the target says of itself. An experiment names no target that could be asked.
+
+    It is then known by the environment that policy or command line name. In a lab two experiments may
+    run side by side; elsewhere nobody knows that they do not touch the same.
+    """
+    if not is_experiment(plan):
+        return _get_json(bound.target.identity_url, what="the target's identity")
+    environment = plan.target.environment
+    where = hashlib.sha256(os.fsencode((project / plan.source).resolve())).hexdigest()[:12]
+    name = f"{plan.source} {where}" if environment == LAB else "experiments"
+    return {"environment": environment, "name": name}
 
 
 def system_of(identity: Mapping[str, Any], identity_url: str) -> str:

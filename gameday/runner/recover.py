@@ -15,8 +15,10 @@ from gameday.history.record import Trace
 from gameday.hosts.clock import RunClock, wall_ns
 from gameday.hosts.inbox import new_inbox
 from gameday.hosts.processes import is_alive
-from gameday.hosts.secretvalues import from_environment, redactor, sweep
+from gameday.hosts.secretvalues import from_environment, hidden, redactor, sweep
 from gameday.plan.bind import bind
+from gameday.plan.experiment import secret_values
+from gameday.plan.experimentstep import experiment_in
 from gameday.plan.model import Plan
 from gameday.plan.stored import read_plan
 from gameday.procfs import boot_id
@@ -46,7 +48,8 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path
         raise Refused(f"the run in {run_dir} ended before it could touch anything; nothing is owed")
     _check_gone(trace, started, runner_is_gone)
     unbound = read_plan(run_dir)
-    values = dict(found.values) | from_environment(unbound)
+    project = _home(unbound, run_dir, project)
+    values = dict(found.values) | from_environment(unbound) | hidden(secret_values(unbound, project))
     plan = bind(unbound, values)
     state = fold(plan, trace)
     over = any(isinstance(r.event, RunEnded) for r in trace.records)
@@ -73,6 +76,16 @@ def recover(run_dir: Path, runner_is_gone: str | None, *, by: str, project: Path
         hosts.close()
     sweep(run_dir / "hosts", redact)
     return RunEnd(run_dir, "crashed", state.stuck, state.failed_over, interrupted=False)
+
+
+def _home(plan: Plan, run_dir: Path, project: Path | None) -> Path:
+    """Return the project: where its experiments are, should it have any. They may lie in any folder."""
+    here = project or Path.cwd()
+    files = [inside["file"] for step in plan.steps if (inside := experiment_in(step.do)) is not None]
+    for folder in (here, Path.cwd(), *run_dir.resolve().parents):
+        if all((folder / name).is_file() for name in files):
+            return folder
+    return here
 
 
 def _names(found: TargetsResolved, plan: Plan) -> tuple[str, ...]:

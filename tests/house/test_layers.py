@@ -34,7 +34,7 @@ ACTS = {
 ONLY_IN = {
     # The second line is imported by `chaos` itself, or plays its rollbacks after it.
     "chaoslib": {
-        "hosts/actionhost.py",
+        *(f"hosts/{name}.py" for name in ("actionhost", "experimenthost", "experimentrun")),
         *(f"chaostoolkit/{name}.py" for name in ("discovery", "link", "rollback", "telling")),
     },
     "locust": {

@@ -341,7 +341,7 @@ def by_hand(good: str) -> dict[str, bytes]:
         "five thousand wrong steps": good.replace("- hold: 6s", "- hold: 6s\n" + "  - hold: 6\n" * 5_000, 1),
         "four hundred runbooks": good.replace("- hold: 6s", "- hold: 6s\n" + f"  - {book}\n" * 400, 1),
         "a huge number in a row": good.replace("bad: 3 in a row", f"bad: {'9' * 5000} in a row"),
-        "an experiment": '{"title": "x", "description": "y", "method": []}',
+        "an experiment without a description": '{"title": "x", "method": []}',
         "a JSON that breaks off": '{"title": "x", ',
     }  # fmt: skip
     found = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}

@@ -116,8 +116,8 @@ def test_a_link_is_not_followed(project):
         load_plan(project / "experiments" / "primary-loss.yaml")
 
 
-def test_a_chaos_toolkit_file_is_refused_by_name(project):
-    with pytest.raises(PlanError, match="Chaos Toolkit experiment"):
+def test_a_chaos_toolkit_file_is_judged_as_one(project):
+    with pytest.raises(PlanError, match="`description` is missing"):
         load_plan(write(project, "title: x\nmethod: []\n"))
 
 
