@@ -9,8 +9,8 @@ by the same rules. So what a file sees is at most a tenth of a second old, and w
 from __future__ import annotations
 
 import collections
-import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 _NEEDED = (
@@ -39,7 +39,7 @@ class Stats:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        at = time.time()
+        at = datetime.now(UTC).timestamp()  # As Locust has it, in the wall clock.
         entries: dict[tuple[Any, Any], list[tuple[Any, Any]]] = collections.defaultdict(list)
         for name, method, response_time, length in waiting:
             entries[name, method].append((response_time, length))

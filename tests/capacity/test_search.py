@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gameday.capacity.goal import PPM, SECOND_NS, Goal, Level
+from gameday.capacity.goal import PPM, SECOND_NS, Goal, Level, required_per_1000s
 from gameday.capacity.judge import Judgement, LevelShare, Verdict
 from gameday.capacity.scalability import Point, cost_per_million, fit_usl, headroom_ppm, knee
 from gameday.capacity.search import TRIALS_MAX, Search, Trial, bounds, next_trial, take, verdicts
