@@ -59,7 +59,10 @@ def check_residual(view: View) -> Finding:
         )
     by_hand = {step.id for step in view.plan.steps if step.undo_by_hand}
     said = any(event.undone and event.step in by_hand for _, _, event in view.undo_ends)
+    taken_back = {event.step for _, _, event in view.undo_ends if event.undone}
+    unseen = any(s.undo and s.in_place is None and s.id in taken_back for s in view.plan.steps)
     why = "each was read back as gone after its undo"
+    why += ", or, where nothing reads it back, its undo said that it did its work" if unseen else ""
     why += "; what was undone by hand is gone as people say" if said else ""
     return Finding(title, Verdict.PASS, "0 left", "0", "faults", why, events, None, numbers)
 
