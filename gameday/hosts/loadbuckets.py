@@ -118,12 +118,17 @@ class Buckets:
     # --- requests ----------------------------------------------------------------------------
 
     def listener(
-        self, current: Callable[[], Any], kind_of: Callable[[Any, Any], str], seen: frozenset[Any] | None
+        self,
+        current: Callable[[], Any],
+        kind_of: Callable[[Any, Any], str],
+        seen: frozenset[Any] | None,
+        stats: Any = None,
     ) -> Callable[..., None]:
         """Return the listener of Locust's `request` event: the one piece of code that each request pays for.
 
         `current()` is the greenlet it runs in, `kind_of(exception, response)` names a failure. In a closed
-        loop, `seen` are the types of responses to requests that were counted when they were sent.
+        loop, `seen` are the types of responses to requests that were counted when they were sent. `stats`
+        are Locust's own, kept from here too where it is given: a second listener costs as much as this one.
         """
         arrivals, tallies, clock = self.waiting.arrivals, self._tallies, time.perf_counter
 
@@ -133,6 +138,7 @@ class Buckets:
             response_time: Any,
             exception: Any = None,
             response: Any = None,
+            response_length: Any = 0,
             **_: Any,
         ) -> None:
             # The first request of an arrival answers for the time that it had to wait as well.
@@ -141,6 +147,8 @@ class Buckets:
             if seen is not None and type(response) not in seen:
                 self.arrived()
             tally = tallies.get((request_type, name)) or self._tally(request_type, name)
+            if stats is not None:
+                stats.note(request_type, name, response_time, response_length, exception)
             if exception:
                 tally.bad += 1
                 self._fail(kind_of(exception, response))

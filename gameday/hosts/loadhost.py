@@ -88,9 +88,10 @@ class LoadHost:
             self.refuse(against)
         environment.events.user_error.add_listener(users.on_error)
         seen = None if self._gate else loadclients.seen_responses()
-        listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen)
+        self._stats = Stats(environment.stats, environment.events.request._handlers)
+        kept = self._stats if self._stats.is_ours else None
+        listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen, kept)
         environment.events.request.add_listener(listener)
-        self._stats = Stats(environment.stats)
         gevent.spawn(self._serve)
         gevent.spawn(self._stream)
 

@@ -18,21 +18,28 @@ _NEEDED = (
     "min_response_time", "max_response_time", "response_times", "total_content_length",
     "use_response_times_cache", "_cache_response_times",
 )  # fmt: skip
+_MS_MAX = 1e12
+_RUNNERS = "Runner.__init__.<locals>.on_request"
 
 
 class Stats:
-    """Stands in front of the `log_request` of Locust's statistics."""
+    """Takes the place of the listener by which Locust's runner keeps its statistics."""
 
-    def __init__(self, stats: Any) -> None:
+    def __init__(self, stats: Any, listeners: list[Any]) -> None:
+        """Make it; `listeners` are those of the `request` event, of which the runner's is taken out."""
         self._stats = stats
         self._waiting: list[tuple[Any, Any, Any, Any]] = []
+        own = [one for one in listeners if getattr(one, "__qualname__", "") == _RUNNERS]
         # A Locust that keeps them otherwise counts for itself.
-        self.is_ours = all(hasattr(stats.total, name) for name in _NEEDED)
+        self.is_ours = len(own) == 1 and all(hasattr(stats.total, name) for name in _NEEDED)
         if self.is_ours:
-            stats.log_request = self._note
+            listeners.remove(own[0])
 
-    def _note(self, method: Any, name: Any, response_time: Any, length: Any) -> None:
+    def note(self, method: Any, name: Any, response_time: Any, length: Any, exception: Any) -> None:
+        """Take the figures of a request that has ended."""
         self._waiting.append((name, method, response_time, length))
+        if exception:
+            self._stats.log_error(method, name, exception)
 
     def count(self) -> None:
         """Count all that waits; costs one step a request."""
@@ -65,7 +72,8 @@ class _Batch:
 def _batch(items: list[tuple[Any, Any]]) -> _Batch:
     from locust import stats  # noqa: PLC0415 - after its patching; a file may replace its rounding
 
-    took = [response_time for response_time, _ in items if response_time is not None]
+    # A file's own client may say anything: what is no time or no length counts as none.
+    took = [ms for ms, _ in items if isinstance(ms, int | float) and 0 <= ms < _MS_MAX]
     return _Batch(
         count=len(items),
         without_time=len(items) - len(took),
@@ -73,7 +81,7 @@ def _batch(items: list[tuple[Any, Any]]) -> _Batch:
         least=min(took, default=None),
         most=max(took, default=0),
         times=collections.Counter(map(stats.bucket_response_time, took)),
-        length=sum(length for _, length in items),
+        length=sum(length for _, length in items if isinstance(length, int)),
     )
 
 
