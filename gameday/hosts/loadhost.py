@@ -13,6 +13,7 @@ not touched: this module hooks Locust's events and classes.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -131,6 +132,9 @@ class LoadHost:
         os.set_blocking(self._commands, False)
         options = effective_options(self.environment.parsed_options, self.parser)
         self.guard.start()
+        # What was imported stays for good: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         self.buckets.say({"ready": True, "software": versions(), "options": options})
         while True:
             data = gevent.os.nb_read(self._commands, 65536)
