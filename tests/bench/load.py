@@ -4,8 +4,8 @@
 
 - cost: what our `request` listener and our wrapper of the clients cost a request, in µs (at most 2 for
   the listener);
-- rate: the same file with the same users, plain `locust --headless` and gameday in turn, against a C target
-  that answers at once: gameday reaches at least 98 % of plain Locust's rate. wrk and ab stand beside it;
+- rate: the same file with the same users, plain `locust --headless` and gameday, against a C target that
+  answers at once: side by side, gameday reaches at least 98 % of plain Locust's rate. wrk and ab beside it;
 - truth: a C target that notes each request and holds it for a known time, with a stall of 2 s: what
   gameday says of p50, p99 and p99.9 against what was true, matched request by request by its number, plain
   Locust beside it; and the arrivals against the rate that was asked for, up to the generator's limit.
@@ -13,37 +13,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import queue
-import resource
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 
-from gameday.history.events import LoadBucket
 from gameday.history.histogram import merge, percentile_us
-from gameday.hosts.clock import RunClock
-from gameday.hosts.inbox import new_inbox
-from gameday.hosts.load import LoadHost
-from gameday.plan.model import Load
+from tests.bench.generators import gameday, plain, target
+from tests.bench.loadrate import rates
 
-SOURCE = Path(__file__).with_name("truthserver.c")
-CLOSED = """
-from locust import {user}, constant, task
-class Caller({user}):
-    wait_time = constant(0)
-    @task
-    def call(self):
-        self.client.get("/")
-"""
 NUMBERED = """
 import itertools
 from locust import {user}, constant_throughput, task
@@ -54,94 +34,6 @@ class Caller({user}):
     def call(self):
         self.client.get(f"/r?id={{next(NUMBERS)}}", name="/r")
 """
-
-
-@contextmanager
-def target(folder, base_us=0, *stalls):
-    """Run the C target; yield its port and, once stopped, the file of its records."""
-    program = folder / "truthserver"
-    if not program.exists():
-        subprocess.run(["gcc", "-O2", "-o", str(program), str(SOURCE)], check=True)
-    records = folder / "records.txt"
-    records.unlink(missing_ok=True)
-    server = subprocess.Popen(
-        [str(program), str(records), str(base_us), *stalls], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    port = int(server.stdout.readline())
-
-    def stop():
-        if server.poll() is None:
-            server.stdin.close()
-            server.wait(30)
-        rows = [tuple(map(int, line.split())) for line in records.read_text().splitlines()]
-        return {number: (arrived, answered) for number, arrived, answered in rows}
-
-    try:
-        yield f"http://127.0.0.1:{port}", stop
-    finally:
-        if server.poll() is None:
-            server.kill()
-            server.wait()
-
-
-def gameday(folder, profile, url, seconds, settle_s=1.0, drain_s=0.0, **load):
-    """Return the buckets of `seconds` of load, after `settle_s`, and of `drain_s` after it was stopped."""
-    place = Path(tempfile.mkdtemp(dir=folder))
-    (place / "profile.py").write_text(profile)
-    sha256 = hashlib.sha256(profile.encode()).hexdigest()
-    inbox, clock = new_inbox(), RunClock()
-    plan = Load("bench", "profile.py", sha256, host=url, **load)
-    host = LoadHost(plan, project=place, folder=place / "load", clock=clock, inbox=inbox)
-    try:
-        host.arm(60)
-        host.start(plan.rate_per_1000s, plan.users)
-        time.sleep(settle_s + seconds)
-        if drain_s and plan.rate_per_1000s:
-            host.change(1, None)  # One in a thousand seconds: no more come, and those on their way end.
-            time.sleep(drain_s)
-        host.stop()
-        time.sleep(0.3)
-    finally:
-        host.close()
-    found = []
-    while True:
-        try:
-            item = inbox.get_nowait()[1]
-        except queue.Empty:
-            break
-        if isinstance(item, LoadBucket):
-            found.append(item)
-    return found
-
-
-def cpu_us(folder, profile, url, seconds, users):
-    """Return the CPU that plain Locust spends on a request, in µs, without what its start costs.
-
-    Other work on the machine takes time from a generator, and hardly changes this.
-    """
-    spent = []
-    for text in (profile.replace("constant(0)", "constant(1000)"), profile):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        row = plain(folder, text, url, seconds, users)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        spent.append((used_s, row["num_requests"]))
-    (idle_s, few), (busy_s, many) = spent
-    return (busy_s - idle_s) / (many - few) * 1e6
-
-
-def plain(folder, profile, url, seconds, users):
-    """Return what plain Locust says of itself after `seconds`."""
-    place = Path(tempfile.mkdtemp(dir=folder))
-    (place / "profile.py").write_text(profile)
-    out = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", "profile.py", "--headless", "--users", str(users), "--host", url,
-         "--spawn-rate", str(users), "--run-time", f"{seconds:g}s", "--json", "--loglevel", "ERROR"],
-        cwd=place, capture_output=True, text=True, timeout=seconds + 60,
-        env={k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
-    ).stdout  # fmt: skip
-    rows = json.loads(out[out.index("[") :])
-    return next(row for row in rows if row["name"] in ("/", "/r"))
 
 
 # --- cost --------------------------------------------------------------------------------------
@@ -206,64 +98,6 @@ def cost():
     closed, opened, wrapper = map(float, out)
     line = f"listener {closed:.2f} µs a request (users), {opened:.2f} µs (rate); wrapper of the client {wrapper:.2f} µs"
     return max(closed, opened) <= 2.0, line
-
-
-# --- rate --------------------------------------------------------------------------------------
-
-
-def rates(folder, seconds, users=50, rounds=3):
-    """Return whether gameday reaches plain Locust's rate, for both clients, and lines that say so."""
-    fine, lines = True, []
-    with target(folder) as (url, _):
-        for user in ("HttpUser", "FastHttpUser"):
-            profile = CLOSED.format(user=user)
-            ours, theirs, costs = [], [], []
-            for _ in range(rounds):  # In turn, so that what else runs on the machine hits both.
-                row = plain(folder, profile, url, seconds, users)
-                theirs.append(row["num_requests"] / (row["last_request_timestamp"] - row["start_time"]))
-                taken = gameday(folder, profile, url, seconds, settle_s=0.0, users=users)
-                busy = [b for b in taken if b.good]
-                span_s = (busy[-1].start_ns - busy[0].start_ns) / 1e9 + 0.1
-                ours.append(sum(b.good for b in busy) / span_s)
-                costs.append(sum(b.busy_ppm for b in busy[2:]) / sum(b.good for b in busy[2:]) / 10)
-            their_us = cpu_us(folder, profile, url, seconds, users)
-            our_us = statistics.median(costs)
-            ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-            ratio = statistics.median(ratios)
-            fine &= ratio >= 0.98
-            lines.append(
-                f"{user:13} {users} users: gameday {statistics.median(ours):7.0f}/s, plain Locust "
-                f"{statistics.median(theirs):7.0f}/s: {ratio:.1%} (rounds {', '.join(f'{r:.1%}' for r in ratios)})"
-            )
-            lines.append(
-                f"{user:13} CPU a request: gameday {our_us:.0f} µs, plain Locust {their_us:.0f} µs: "
-                f"{their_us / our_us:.1%} of its capacity"
-            )
-        lines += references(url, seconds, users)
-    return fine, lines
-
-
-def references(url, seconds, users):
-    """Yield what tools in C and Go reach against the same target."""
-    if shutil.which("wrk"):
-        out = subprocess.run(
-            ["wrk", "-t1", f"-c{users}", f"-d{seconds:g}s", f"{url}/"], capture_output=True, text=True
-        ).stdout
-        found = next(line.split()[1] for line in out.splitlines() if "Requests/sec" in line)
-        yield f"{'wrk':13} {users} connections: {float(found):7.0f}/s"
-    else:
-        yield "wrk is not installed: no row of it (apt-get install wrk)"
-    if shutil.which("ab"):
-        out = subprocess.run(
-            ["ab", "-q", "-k", "-c", str(users), "-t", f"{seconds:g}", "-n", "10000000", f"{url}/"],
-            capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        found = next((line.split()[3] for line in out.splitlines() if "Requests per second" in line), "nan")
-        yield f"{'ab -k':13} {users} connections: {float(found):7.0f}/s"
-    else:
-        yield "ab is not installed: no row of it (apt-get install apache2-utils)"
-    if not shutil.which("hey"):
-        yield "hey is not installed: no row of it"
 
 
 # --- truth -------------------------------------------------------------------------------------

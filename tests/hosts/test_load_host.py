@@ -245,3 +245,13 @@ def test_a_profile_that_was_edited_since_the_plan_was_read_is_refused(tmp_path):
     with pytest.raises(Refused, match="cannot be read"):
         rig.host.arm(GIVE_UP_S)
     assert not (tmp_path / "load" / "locust.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("pass", 20_000), ("gc.set_threshold(5000, 5, 5)", 5000), ("gc.disable()", 700)]
+)
+def test_the_collector_is_spared_unless_the_file_has_a_mind_of_its_own(before, after):
+    code = f"import gc; from gameday.hosts import loadhost; {before}; loadhost._spare_the_collector()"
+    code += "; print(gc.get_threshold()[0], gc.get_freeze_count() > 0)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split() == [str(after), "True"]
