@@ -39,19 +39,21 @@ class Waiting:
     """Who has no answer yet. Keyed by greenlet: each waits for one thing at a time.
 
     An arrival waits from its intended time until its first request has an answer; any other request
-    from the instant it was sent.
+    from the instant it was sent. Those in `timed` are given up by `loaddeadlines`.
     """
 
     def __init__(self) -> None:
         self.queue: collections.deque[float] = collections.deque()
         self.arrivals: dict[Any, float] = {}
         self.sent: dict[Any, float] = {}
+        self.timed: dict[Any, float] = {}
 
     def since_s(self) -> list[float]:
         """Return since when each of them waits."""
         arrivals = self.arrivals
         found = [*self.queue, *arrivals.values()]
-        found += [at_s for who, at_s in self.sent.items() if who not in arrivals]
+        for sent in (self.sent, self.timed):
+            found += [at_s for who, at_s in sent.items() if who not in arrivals]
         return found
 
     def bury(self) -> int:
@@ -60,6 +62,7 @@ class Waiting:
         for who in dead:
             del self.arrivals[who]
             self.sent.pop(who, None)
+            self.timed.pop(who, None)
         return len(dead)
 
 

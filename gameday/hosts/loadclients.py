@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 Headers = Callable[[], dict[str, str]]
+_FAST_HEADERS_PLACE = 6  # in FastHttpSession.request, after the session itself
 
 
 def watch(buckets: Any, *, closed_loop: bool, timeout_s: float, headers: Headers | None) -> None:
@@ -26,12 +27,15 @@ def watch(buckets: Any, *, closed_loop: bool, timeout_s: float, headers: Headers
     from locust.clients import HttpSession  # noqa: PLC0415 - after Locust's patching
     from locust.contrib.fasthttp import FastHttpSession  # noqa: PLC0415
 
-    watched = _watched(buckets, closed_loop=closed_loop)
-    HttpSession.request = watched(_with_timeout(HttpSession.request, timeout_s, headers))  # type: ignore[method-assign]
-    fast: Any = FastHttpSession.request
+    from gameday.hosts import loaddeadlines  # noqa: PLC0415 - gevent too
+
+    http: Any = HttpSession.request
+    fast: Any = FastHttpSession.request  # It has timeouts of its own: `fast_timeout`.
     if headers is not None:
-        fast = _with_headers(fast, headers)
-    FastHttpSession.request = watched(fast)  # type: ignore[method-assign]
+        http, fast = _with_headers(http, headers), _with_headers(fast, headers, place=_FAST_HEADERS_PLACE)
+    HttpSession.request = _watched(http, buckets, closed_loop=closed_loop, timeout_s=timeout_s)  # type: ignore[method-assign]
+    FastHttpSession.request = _watched(fast, buckets, closed_loop=closed_loop)  # type: ignore[method-assign]
+    loaddeadlines.keep(buckets.waiting.timed, timeout_s)
 
 
 def seen_responses() -> frozenset[Any]:
@@ -57,61 +61,41 @@ def fast_timeout(cls: Any, timeout_s: float) -> None:
             setattr(cls, name, timeout_s)
 
 
-def _watched(buckets: Any, *, closed_loop: bool) -> Callable[[Any], Any]:
+def _watched(
+    send: Callable[..., Any], buckets: Any, *, closed_loop: bool, timeout_s: float | None = None
+) -> Callable[..., Any]:
+    """Return `send`, noting who waits; with `timeout_s`, for a client whose requests may have no timeout."""
     from gevent import GreenletExit, getcurrent  # noqa: PLC0415 - Locust's own
 
-    sent, clock = buckets.waiting.sent, time.perf_counter
-
-    def wrap(send: Any) -> Any:
-        def request(session: Any, *args: Any, **more: Any) -> Any:
-            who = getcurrent()
-            sent[who] = clock()
-            if closed_loop:
-                buckets.arrived()
-            try:
-                return send(session, *args, **more)
-            except GreenletExit:
-                buckets.waiting.arrivals.pop(who, None)
-                buckets.stopped()
-                raise
-            finally:
-                sent.pop(who, None)
-
-        return request
-
-    return wrap
-
-
-def _with_timeout(send: Any, timeout_s: float, headers: Headers | None) -> Any:
-    from gevent import getcurrent  # noqa: PLC0415 - Locust's own
-
-    from gameday.hosts.loaddeadlines import Deadlines  # noqa: PLC0415 - gevent too
-
-    deadlines = Deadlines(timeout_s)
-    begin, end = deadlines.begin, deadlines.end
+    sent, timed, clock = buckets.waiting.sent, buckets.waiting.timed, time.perf_counter
 
     def request(session: Any, *args: Any, **more: Any) -> Any:
-        if headers is not None:
-            more["headers"] = {**(more.get("headers") or {}), **headers()}
-        if more.get("timeout") is not None:
-            return send(session, *args, **more)
-        if more.get("stream"):  # Its body is read later, when nobody looks: the socket has to.
-            return send(session, *args, **{**more, "timeout": timeout_s})
+        waits = timed
+        if timeout_s is None or more.get("timeout") is not None:
+            waits = sent
+        elif more.get("stream"):  # Its body is read later, when nobody looks: the socket has to.
+            waits, more["timeout"] = sent, timeout_s
         who = getcurrent()
-        begin(who)
+        waits[who] = clock()
+        if closed_loop:
+            buckets.arrived()
         try:
             return send(session, *args, **more)
+        except GreenletExit:
+            buckets.waiting.arrivals.pop(who, None)
+            buckets.stopped()
+            raise
         finally:
-            end(who)
+            waits.pop(who, None)
 
     return request
 
 
-def _with_headers(send: Any, headers: Headers) -> Any:
-    place = 6  # of `headers` in FastHttpSession.request, which takes it by position too
+def _with_headers(send: Callable[..., Any], headers: Headers, place: int | None = None) -> Callable[..., Any]:
+    """Return `send`, with headers added; `place` is theirs where the client takes them by position too."""
 
     def request(session: Any, *args: Any, **more: Any) -> Any:
-        if len(args) > place:
+        if place is not None and len(args) > place:
             args = (*args[:place], {**(args[place] or {}), **headers()}, *args[place + 1 :])
         else:
             more["headers"] = {**(more.get("headers") or {}), **headers()}

@@ -80,7 +80,7 @@ send = lambda session, *args, **more: None
 def wrapped(closed_loop):
     inlet, outlet = os.pipe()
     buckets = Buckets(outlet, "x", 0)
-    return loadclients._watched(buckets, closed_loop=closed_loop)(loadclients._with_timeout(send, 5.0, None))
+    return loadclients._watched(send, buckets, closed_loop=closed_loop, timeout_s=5.0)
 def call(request):
     began = time.process_time()
     for _ in range(N):

@@ -248,7 +248,7 @@ def test_a_profile_that_was_edited_since_the_plan_was_read_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("pass", 20_000), ("gc.set_threshold(5000, 5, 5)", 5000), ("gc.disable()", 700)]
+    ("before", "after"), [("pass", 3000), ("gc.set_threshold(5000, 5, 5)", 5000), ("gc.disable()", 700)]
 )
 def test_the_collector_is_spared_unless_the_file_has_a_mind_of_its_own(before, after):
     code = f"import gc; from gameday.hosts import loadhost; {before}; loadhost._spare_the_collector()"
