@@ -18,7 +18,7 @@ A traceback is for our own defects only (exit 70).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class GameDayError(Exception):
@@ -41,9 +41,11 @@ class UsageError(GameDayError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """One thing wrong with a file: where it stands and what was expected there."""
+class Problem(NamedTuple):
+    """One thing wrong with a file: where it stands and what was expected there.
+
+    No dataclass: `gameday --help` would wait for the module that makes them, and for all it imports.
+    """
 
     file: str
     line: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gameday.plan.capacity import DAY_NS, Capacity
+from gameday.plan.lasting import longest_ns
 from gameday.plan.model import Plan, Slo, StepKind
 from gameday.plan.units import as_text
-from gameday.plan.when import longest_ns
 
 _INDENT = "  "
 

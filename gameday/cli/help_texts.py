@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gameday.cli.experimentoptions import EXPERIMENT
 
@@ -19,8 +18,7 @@ begin with:
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """What a person reads about one command."""
 
     line: str

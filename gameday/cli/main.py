@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +21,11 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(exits.USAGE)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser: every command with its help and an example."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the command line's parser: every command with its help and an example.
+
+    With `only`, no other command has its arguments: making all of them takes longer than most commands.
+    """
     top = _Parser(
         prog="gameday",
         description=help_texts.TOP,
@@ -40,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
             epilog=f"example:\n  {text.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for flags, options in text.arguments:
+        for flags, options in text.arguments if only in (None, name) else ():
             command.add_argument(*flags, **options)
     return top
 
@@ -50,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in (["lab"], ["verify"]):
         return _alone(words[0], words[1:])
-    asked = parser().parse_args(words)
+    command = next((word for word in words if not word.startswith("-")), "")
+    asked = parser(command).parse_args(words)
     if asked.command is None:
         parser().print_help()
         return exits.USAGE
@@ -78,6 +81,8 @@ def _alone(room: str, words: list[str]) -> int:
 
 
 def _defect(error: Exception) -> int:
+    import traceback  # noqa: PLC0415 - only for this
+
     path = Path(".gameday") / "defect.txt"
     try:
         path.parent.mkdir(exist_ok=True)

@@ -25,6 +25,7 @@ from gameday.history.events import (
     Halted,
     HostLostReported,
     Noted,
+    Outcome,
     PhaseChanged,
     RunEnded,
     RunnerLost,
@@ -141,7 +142,8 @@ class Spans:
             "gameday.outcome": str(event.outcome), "gameday.stuck": ", ".join(event.stuck),
             "gameday.failed_over": event.failed_over,
         }  # fmt: skip
-        return found + self._end("run", wall_ns, said, ERROR if event.stuck else OK)
+        went_well = event.outcome is Outcome.COMPLETED and not event.stuck and not event.failed_over
+        return found + self._end("run", wall_ns, said, OK if went_well else ERROR)
 
     # --- one span ----------------------------------------------------------------------------
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gameday.plan.schema import STEP_FORMS
+from gameday.plan.schema import STEP_FORMS, FilesIn, PlanIn, RunbookFileIn
 from gameday.plan.source import Source, Where
 
+_NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 M = TypeVar("M", bound=BaseModel)
 
+_WITHIN: dict[type[BaseModel], str] = {PlanIn: "plan", RunbookFileIn: "runbook"}  # in FilesIn
 _PLAIN = {
     "string_type": "is no text",
     "int_type": "is no whole number",
@@ -28,18 +32,42 @@ def validate(model: type[M], source: Source, where: Where = (), part: Any = None
 
     With `where`, only the `part` of the data that stands there.
     """
+    data, within = part if where else source.data, _WITHIN.get(model)
+    with _without_plugins():
+        (model if within is None else FilesIn).model_rebuild()
     try:
-        return model.model_validate(part if where else source.data)
+        if within is None:
+            return model.model_validate(data)
+        whole = FilesIn.model_validate({within: data})
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             if source.is_full:
                 break  # Guessing at typos is slow, and there can be a hundred thousand of them.
-            source.complain((*where, *detail["loc"]), _message(detail, model))
+            place: Where = detail["loc"][0 if within is None else 1 :]
+            source.complain((*where, *place), _message(detail, model, place))
         return None
+    found: M = getattr(whole, within)
+    return found
 
 
-def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    where: Where = tuple(detail["loc"])
+@contextmanager
+def _without_plugins() -> Iterator[None]:
+    """Keep plugins of pydantic, which other programs install, from seeing plans; looking for them is slow.
+
+    Source: pydantic, "Plugins": PYDANTIC_DISABLE_PLUGINS.
+    """
+    before = os.environ.get(_NO_PLUGINS)
+    os.environ[_NO_PLUGINS] = "__all__"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_NO_PLUGINS]
+        else:
+            os.environ[_NO_PLUGINS] = before
+
+
+def _message(detail: ErrorDetails, model: type[BaseModel], where: Where) -> str:
     key = where[-1] if where else "the file"
     shown = f"{detail['input']!r}"[:80]
     kind = detail["type"]
@@ -60,6 +88,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _guess(key: str, model: type[BaseModel], where: Where) -> str:
     """Name the known key that comes closest."""
+    import difflib  # noqa: PLC0415 - only for a plan with a mistake
+
     near = difflib.get_close_matches(key, sorted(_keys_at(model, where)), n=1, cutoff=0.6)
     return f": did you mean {near[0]!r}?" if near else ""
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gameday.errors import PlanError, Problem, UsageError
 from gameday.plan.border import validate
 from gameday.plan.compile import Compiler, refuse
-from gameday.plan.experiment import Options, load_experiment
 from gameday.plan.experimentfile import looks_like_experiment
 from gameday.plan.files import Files
 from gameday.plan.literal import refuse_literals
 from gameday.plan.model import Plan
-from gameday.plan.policy import Policy
-from gameday.plan.policyfile import find_policy
 from gameday.plan.schema import PlanIn
 from gameday.plan.sense import check_references, warnings
 from gameday.plan.source import Source, read_source
+
+if TYPE_CHECKING:
+    from gameday.plan.experiment import Options
+    from gameday.plan.policy import Policy
 
 
 def load_plan(
@@ -37,9 +39,8 @@ def load_plan(
     """
     project = (root or find_project(path)).resolve()
     if looks_like_experiment(path):
-        policy = policy if policy is not None else find_policy(project)
-        return load_experiment(path, project, _shown(path, project), options or Options(), policy)
-    if options not in (None, Options()):
+        return _experiment(path, project, options, policy)
+    if options is not None and options != type(options)():
         raise UsageError(
             f"{path} is a native plan; strategies, variables and its environment stand in the plan itself",
             todo="Give these options with a Chaos Toolkit experiment alone.",
@@ -61,6 +62,15 @@ def load_plan(
             refuse_literals(other)
     refuse([source, *files.sources])
     return replace(plan, warnings=warnings(plan))
+
+
+def _experiment(path: Path, project: Path, options: Options | None, policy: Policy | None) -> Plan:
+    # A native plan needs neither their shape nor the policy's.
+    from gameday.plan.experiment import Options, load_experiment  # noqa: PLC0415
+    from gameday.plan.policyfile import find_policy  # noqa: PLC0415
+
+    policy = policy if policy is not None else find_policy(project)
+    return load_experiment(path, project, _shown(path, project), options or Options(), policy)
 
 
 def _with_slos(written: PlanIn, source: Source, files: Files) -> tuple[PlanIn, tuple[tuple[str, str], ...]]:

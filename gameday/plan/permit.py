@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 
 from gameday.errors import NotAuthorised
 from gameday.plan.experimentstep import experiment_in, without_undo
+from gameday.plan.lasting import longest_ns
 from gameday.plan.model import LimitKind, Plan, Probe, ProbeKind, StepKind, StopCondition
 from gameday.plan.policy import (
     LAB,
@@ -38,7 +39,7 @@ from gameday.plan.radius import (
     why_not,
 )
 from gameday.plan.units import as_text
-from gameday.plan.when import closed, longest_ns
+from gameday.plan.when import closed
 
 PLAN, POLICY, DEFAULT, WAIVER = "plan", "policy", "default", "waiver"
 

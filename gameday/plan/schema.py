@@ -340,6 +340,17 @@ class PlanIn(Part):
     ledger: LedgersIn | None = None
 
 
+def _absent() -> Any:
+    return None  # Not a value that a file may hold: `null` is refused.
+
+
+class FilesIn(Part):
+    """A plan or a runbook. Most of their parts are the same, and built only once in one model."""
+
+    plan: PlanIn = Field(default_factory=_absent)
+    runbook: RunbookFileIn = Field(default_factory=_absent)
+
+
 ABOUT = (
     "hypothesis", "tier", "author", "owner", "approvers", "roles", "scenario", "population", "excluded",
     "change_ticket", "retention", "notes",

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from gameday.plan.shape import Duration, Key, Part, Rate
+from gameday.plan.shape import DURATION, RATE, Duration, Key, Part, Rate, Written
 from gameday.plan.units import duration_ns, rate_per_1000s
 
 PROCESSES_MAX = 64
@@ -18,18 +18,8 @@ def _stage_rate(value: Any) -> int:
     return 0 if value == "0/s" else rate_per_1000s(value)
 
 
-Over = Annotated[
-    int,
-    BeforeValidator(_over_ns),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["0s", "1m"]}),
-]
-StageRate = Annotated[
-    int,
-    BeforeValidator(_stage_rate),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "examples": ["0/s", "50/s"]}
-    ),
-]
+Over = Annotated[int, Written(_over_ns, DURATION, ("0s", "1m"))]
+StageRate = Annotated[int, Written(_stage_rate, RATE, ("0/s", "50/s"))]
 
 
 class StageIn(Part):

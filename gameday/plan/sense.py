@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gameday.plan.capacitysteps import capacity_warnings, check_capacity
+from gameday.plan.lasting import steps_ns
 from gameday.plan.model import PPM, Plan, ProbeKind, Segment, Step, StepKind
 from gameday.plan.pacing import is_open
 from gameday.plan.people import people_warnings
@@ -12,7 +13,6 @@ from gameday.plan.radius import too_much
 from gameday.plan.source import Source
 from gameday.plan.trippable import limit_warnings
 from gameday.plan.units import as_text
-from gameday.plan.when import steps_ns
 
 
 def check_references(plan: Plan, source: Source) -> None:  # noqa: C901, PLR0912 - one clause a reference

@@ -4,9 +4,12 @@ Neither here nor in the schemas are annotations put off (`from __future__ import
 would compile each of them again from its text, a tenth of what `gameday validate` takes.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import core_schema
 
 from gameday.plan.units import duration_ns, rate_per_1000s, ratio_ppm
 
@@ -15,13 +18,30 @@ Key = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
 Person = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}$")]
 
 
-def _text(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A quantity that is written as text: what reads it, and what editors are told of it.
+
+    pydantic's own validators do the same, but it looks at the signature of each of them wherever it stands.
+    """
+
+    read: Callable[[Any], int]
+    pattern: str
+    examples: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        """Return what validates it."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Return what editors know of it."""
+        return {"type": "string", "pattern": self.pattern, "examples": list(self.examples)}
 
 
-Duration = Annotated[int, BeforeValidator(duration_ns), _text(r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "10s")]
-Rate = Annotated[int, BeforeValidator(rate_per_1000s), _text(r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$", "50/s")]
-Ratio = Annotated[int, BeforeValidator(ratio_ppm), _text(r"^\d+(\.\d+)?\s*%$", "99%")]
+DURATION, RATE = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", r"^\d+(\.\d+)?\s*/\s*(s|m|min|h)$"
+Duration = Annotated[int, Written(duration_ns, DURATION, ("10s",))]
+Rate = Annotated[int, Written(rate_per_1000s, RATE, ("50/s",))]
+Ratio = Annotated[int, Written(ratio_ppm, r"^\d+(\.\d+)?\s*%$", ("99%",))]
 
 
 class Part(BaseModel):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gameday.plan.lasting import steps_ns
 from gameday.plan.limitwords import time_words
 from gameday.plan.loadwords import peak_per_1000s
 from gameday.plan.model import PPM, LimitKind, Plan, Probe, Slo, StopCondition
-from gameday.plan.when import steps_ns
 
 SHARE_SAMPLES_MIN = 10
 

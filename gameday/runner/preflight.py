@@ -34,12 +34,12 @@ from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.stores import Absent, secrets_in
 from gameday.hosts.worker import ActionHost, Job
+from gameday.plan.lasting import longest_ns
 from gameday.plan.model import NS, Plan
 from gameday.plan.permit import used, waiver_for
 from gameday.plan.policy import Policy, Rule, Rules
 from gameday.plan.radius import faults
 from gameday.plan.units import as_text
-from gameday.plan.when import longest_ns
 from gameday.runner.arming import Resolved
 from gameday.runner.leftovers import leftovers
 

@@ -18,11 +18,11 @@ from gameday.history.events import Phase
 from gameday.history.policyevents import PolicyApplied
 from gameday.hosts.whoami import login_name
 from gameday.plan.approvals import START, parse_utc
+from gameday.plan.lasting import left_ns
 from gameday.plan.model import NS, Plan
 from gameday.plan.permit import Permit, judge, waiver_for
 from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
-from gameday.plan.when import left_ns
 from gameday.runner.approvals import Paper, Terms, given_beforehand, terms_of
 from gameday.runner.arming import Resolved, check_whole, resolve
 from gameday.runner.generators import generators

@@ -124,6 +124,9 @@ def test_spans_are_one_tree_by_the_official_message(golden):
     assert sum(name.startswith("phase") for name in names) == kinds.count("PhaseChanged")
     halts = [event for event in root.events if event.name == "halted" or event.name == "halt"]
     assert len(halts) == kinds.count("Halted")
+    ended = next(r.event for r in read_trace(golden).records if type(r.event).__name__ == "RunEnded")
+    went_well = str(ended.outcome) == "completed" and not ended.stuck and not ended.failed_over
+    assert root.status.code == (1 if went_well else 2)
 
 
 def test_what_is_sent_twice_is_the_same_span_twice(golden):

@@ -172,3 +172,12 @@ def test_looking_at_a_plan_imports_no_tool_that_drills_with_it(words):
     }
     assert not loaded & heavy
     assert not loaded & {"opentelemetry", "google", "urllib3", "requests", "psycopg", "sqlalchemy", "redis"}
+    ours = {name.removeprefix("gameday.") for name in modules.split() if name.startswith("gameday.")}
+    if words == ["--help"]:
+        assert not loaded & {"pydantic", "yaml", "dataclasses", "inspect", "traceback"}
+        assert {name.partition(".")[0] for name in ours} == {"cli", "errors"}
+    else:
+        assert {name.partition(".")[0] for name in ours} <= {"cli", "errors", "canonical", "capacity", "plan"}
+        assert not ours & {
+            f"plan.{name}" for name in ("policy", "policyfile", "experiment", "sloimport", "permit")
+        }

@@ -22,7 +22,7 @@ from gameday.plan.policy import Policy, Rule, approvals_needed, default_policy, 
 from gameday.plan.policyfile import POLICY_FILE, STORED_FILE, find_policy, load_policy, write_policy
 from gameday.plan.radius import most_at_once, parse_cap, reach_of, why_not
 from gameday.plan.trippable import limit_warnings
-from gameday.plan.when import longest_ns, steps_ns
+from gameday.plan.lasting import longest_ns, steps_ns
 from tests.drills import ROOT, make_project
 
 MIN = 60 * 10**9

@@ -20,7 +20,7 @@ from gameday.plan.approvals import START
 from gameday.plan.model import NS
 from gameday.plan.policy import Blackout, Policy, Rules, Waiver, Window
 from gameday.plan.stored import plan_digest, write_plan
-from gameday.plan.when import left_ns
+from gameday.plan.lasting import left_ns
 from gameday.runner.crew import ActionHosts, Crew
 from gameday.runner.loop import Loop
 from gameday.runner.ready import Ready

@@ -39,7 +39,7 @@ from gameday.plan.load import load_plan
 from gameday.plan.model import NS, Activity, Probe, ProbeKind, StepKind
 from gameday.plan.policy import Approval, Rules, Waiver, default_policy
 from gameday.plan.stored import plan_digest, write_plan
-from gameday.plan.when import longest_ns
+from gameday.plan.lasting import longest_ns
 from gameday.runner.arming import freeze, labels_of
 from gameday.runner.folder import make_run_folder
 from gameday.runner.leftovers import leftovers
