@@ -75,7 +75,7 @@ def load_experiment(path: Path, project: Path, shown: str, options: Options, pol
     provider = _provider(path, project, read, options)
     step = _step(data, provider, policy, environment)
     return Plan(
-        title=plain(data["title"]),
+        title=plain(str(data["title"])),
         kind=KIND,
         service="",
         source=shown,
@@ -197,7 +197,7 @@ def _step(data: dict[str, Any], provider: dict[str, Any], policy: Policy, enviro
     undo = Activity("rollbacks", text, undo_ns) if owes_rollbacks(data, provider["rollbacks"]) else None
     return Step(
         id=STEP,
-        name=plain(data["title"])[:200],
+        name=plain(str(data["title"]))[:200],
         kind=StepKind.CHANGE,
         group=0,
         deadline_ns=ttl_ns,
@@ -233,7 +233,8 @@ def _stated_s(items: Any) -> float:
 
 def _about(data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     hypothesis = data.get("steady-state-hypothesis") or {}
-    tags = ", ".join(data.get("tags") or ())
+    given = data.get("tags") or ()
+    tags = given if isinstance(given, str) else ", ".join(given)
     about = {"hypothesis": str(hypothesis.get("title") or ""), "tags": tags}
     about["description"] = str(data["description"])
     return tuple(sorted((key, plain(value)) for key, value in about.items() if value))

@@ -51,7 +51,7 @@ BAD = {
     "a list": ("[]", "is a list"),
     "no title": (changed(title=""), "`title`"),
     "no description": (changed(description=None), "`description`"),
-    "a method that is a mapping": (changed(method={}), "`method` is a mapping"),
+    "a method that is a mapping": (changed(method={"a": ACTION}), "`method` is a mapping"),
     "a method that is a text": (changed(method="x"), "`method` is a text"),
     "an empty method": (changed(method=None), "`method` is empty"),
     "no method": ({k: v for k, v in SOUND.items() if k != "method"}, "has no `method`"),
@@ -68,14 +68,12 @@ BAD = {
     "a pause that is a text": (acted(pauses={"after": "3"}), "'3': expected a number"),
     "a negative pause": (acted(pauses={"after": -3}), "cannot be negative"),
     "a background that is a text": (acted(background="yes"), "expected true or false"),
-    "a timeout that is a text": (acted(provider={**PROGRAM, "timeout": "3"}), "'3': expected a number"),
     "an activity's timeout that is a text": (acted(timeout="3"), "'3': expected a number"),
-    "an address without a scheme": (acted(provider={"type": "http", "url": "x.y/z"}), "no scheme"),
     "an unknown ref": (changed(rollbacks=[{"ref": "nobody"}]), "'nobody': no such activity; there are act, look"),
     "a configuration that is a list": (changed(configuration=[]), "`configuration` is a list"),
     "secrets that are a list": (changed(secrets=[]), "`secrets` is a list"),
     "probes that are a mapping": (
-        changed(**{"steady-state-hypothesis": {"title": "t", "probes": {}}}), "`probes` is a mapping",
+        changed(**{"steady-state-hypothesis": {"title": "t", "probes": {"a": PROBE}}}), "`probes` is a mapping",
     ),
     "a hypothesis without a title": (changed(**{"steady-state-hypothesis": {"probes": []}}), "no title"),
     "a float as tolerance": (probed(0.5), "0.5: expected"),
@@ -103,7 +101,7 @@ def test_what_chaos_toolkit_chokes_on_is_said_with_its_line(tmp_path, name):
 
 
 def test_all_problems_are_said_at_once(tmp_path):
-    data = changed(title=3, method=[{}, {**ACTION, "type": 1}], rollbacks=3)
+    data = changed(title="", method=[{}, {**ACTION, "type": 1}], rollbacks=3)
     with pytest.raises(PlanError) as caught:
         load_plan(write(tmp_path, data))
     assert len(caught.value.problems) == 4
@@ -121,6 +119,16 @@ ODD = {
     "no probes": (changed(**{"steady-state-hypothesis": {"title": "t", "probes": []}}), "says nothing"),
     "a secret written out": (changed(secrets={"g": {"k": "hunter22"}}), "written out"),
     "no rollbacks": (changed(rollbacks=[]), "not taken back"),
+    "a timeout that is a text": (acted(provider={**PROGRAM, "timeout": "3"}), "'3': expected a number"),
+    "arguments that are a number": (acted(provider={**PROGRAM, "arguments": 3}), "it is aborted here"),
+    "an address without a scheme": (acted(provider={"type": "http", "url": "x.y/z"}), "no scheme"),
+    "a title that is a number": (changed(title=2026), "is a int, not a text"),
+    "a name that is a number": (acted(name=7), "no `ref` can mean it"),
+    "a tag instead of tags": (changed(tags="one"), "expected a list of texts"),
+    "a control of no known kind": (changed(controls=[{"name": "c", "provider": {}}]), "it does nothing"),
+    "a value from nowhere": (
+        changed(configuration={"a": {"type": "probe", "provider": {"type": "python"}}}), "will not be there",
+    ),
     "rollbacks that are never played": (changed(runtime={"rollbacks": {"strategy": "never"}}), "never played"),
 }  # fmt: skip
 
