@@ -50,6 +50,7 @@ class Options:
     compat: bool = False
     variables: tuple[str, ...] = ()
     variable_files: tuple[str, ...] = ()
+    folder: Path | None = None  # Where it runs; None for the one that the command is given in.
 
 
 def load_experiment(path: Path, project: Path, shown: str, options: Options, policy: Policy) -> Plan:
@@ -72,8 +73,10 @@ def load_experiment(path: Path, project: Path, shown: str, options: Options, pol
         raise PlanError(tuple(sorted(set(read.source.problems))))
     data = read.source.data
     environment = options.environment or policy.experiments or (LAB if policy.file == NO_FILE else UNKNOWN)
-    provider = _provider(path, project, read, options)
-    step = _step(data, provider, policy, environment)
+    provider = provider_of(path, project, read, options)
+    rules = policy.rules(environment)
+    ttl_ns = (rules.ttl_ns if rules else None) or TTL_NS + int(stated_s(data.get("method")) * NS)
+    step = step_of(data, provider, ttl_ns)
     return Plan(
         title=plain(str(data["title"])),
         kind=KIND,
@@ -135,7 +138,14 @@ def _leaves(data: Any) -> Iterator[str]:
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _provider(path: Path, project: Path, read: ExperimentFile, options: Options) -> dict[str, Any]:
+def provider_of(
+    path: Path, project: Path, read: ExperimentFile, options: Options, journal: str = JOURNAL
+) -> dict[str, Any]:
+    """Return what a host needs to carry out an experiment, with digests of all files that it will read.
+
+    Raises:
+        UsageError: A file of variables cannot be read.
+    """
     runtime = read.source.data.get("runtime") or {}
     rollbacks = options.rollbacks or (runtime.get("rollbacks") or {}).get("strategy") or "default"
     hypothesis = options.hypothesis or (runtime.get("hypothesis") or {}).get("strategy") or "default"
@@ -143,8 +153,8 @@ def _provider(path: Path, project: Path, read: ExperimentFile, options: Options)
         "type": PROVIDER,
         "file": _relative(path, project),
         "sha256": read.sha256,
-        "folder": _relative(Path.cwd(), project),
-        "journal": JOURNAL,
+        "folder": _relative(options.folder or Path.cwd(), project),
+        "journal": journal,
         "rollbacks": rollbacks,
         "hypothesis": SPELLINGS.get(hypothesis, hypothesis),
         "frequency_s": options.frequency_s,
@@ -188,11 +198,11 @@ def _uses(data: Any) -> Iterator[tuple[str, str]]:
             yield from _uses(item)
 
 
-def _step(data: dict[str, Any], provider: dict[str, Any], policy: Policy, environment: str) -> Step:
-    rules = policy.rules(environment)
-    stated_ns = int(_stated_s(data.get("method")) * NS)
-    ttl_ns = (rules.ttl_ns if rules else None) or TTL_NS + stated_ns
-    undo_ns = UNDO_NS + int(_stated_s(data.get("rollbacks")) * NS)
+def step_of(
+    data: dict[str, Any], provider: dict[str, Any], ttl_ns: int, undo_timeout_ns: int | None = None
+) -> Step:
+    """Return the step that carries an experiment out, with its rollbacks as the undo."""
+    undo_ns = undo_timeout_ns or UNDO_NS + int(stated_s(data.get("rollbacks")) * NS)
     text = _text(provider)
     undo = Activity("rollbacks", text, undo_ns) if owes_rollbacks(data, provider["rollbacks"]) else None
     return Step(
@@ -221,7 +231,7 @@ def _text(provider: dict[str, Any]) -> str:
     return text.replace("${", "\\u0024{")
 
 
-def _stated_s(items: Any) -> float:
+def stated_s(items: Any) -> float:
     """Return how long activities may take by what they say themselves: pauses and timeouts."""
     total = 0.0
     for item in items if isinstance(items, list) else ():

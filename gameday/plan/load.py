@@ -52,7 +52,8 @@ def load_plan(
         refuse([source])
     assert written is not None
     written, imported = _with_slos(written, source, files)
-    plan = Compiler(source, files).compile(written)
+    compiler = Compiler(source, files)
+    plan = compiler.compile(written)
     plan = replace(plan, about=tuple(sorted((*plan.about, *imported))))
     if not source.problems and not any(other.problems for other in files.sources):
         check_references(plan, source)
@@ -60,7 +61,7 @@ def load_plan(
         if not other.problems:
             refuse_literals(other)
     refuse([source, *files.sources])
-    return replace(plan, warnings=warnings(plan))
+    return replace(plan, warnings=(*warnings(plan), *compiler.warnings))
 
 
 def _with_slos(written: PlanIn, source: Source, files: Files) -> tuple[PlanIn, tuple[tuple[str, str], ...]]:

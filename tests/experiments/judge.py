@@ -63,7 +63,8 @@ def _without_journal(chaos: Outcome, ours: Outcome) -> str:
     had_traceback = "Traceback" in chaos.said
     if ours.journal is None and ours.code in (2, 3):
         return row(TRACEBACK) if had_traceback else REFUSED
-    in_tolerance = "within_tolerance" in chaos.said or "hypothesis.py" in chaos.said
-    if had_traceback and in_tolerance and ours.journal is not None:
+    if not had_traceback or ours.journal is None:
+        return DIFFERENT
+    if re.search(r"hypothesis\.py\", line \d+, in _$", chaos.said, re.M):
         return row(TOLERANCE)
-    return DIFFERENT
+    return row(TRACEBACK) if (ours.word, ours.code) == ("aborted", 4) else DIFFERENT

@@ -225,3 +225,43 @@ def test_secrets_are_known_and_stand_in_no_plan(tmp_path, monkeypatch):
 def test_options_of_an_experiment_are_refused_for_a_native_plan(tmp_path):
     with pytest.raises(UsageError, match="native plan"):
         load_plan(write(tmp_path, "title: x\nsteps: []\n", "it.yaml"), options=Options(rollbacks="always"))
+
+
+NATIVE = """
+title: t
+hypothesis: h
+kind: game-day
+service: s
+author: a
+owner: o
+target: {environment: lab, identity: {http: "http://127.0.0.1:1/"}}
+probes: {up: {http: {url: "http://127.0.0.1:1/"}, every: 1s, timeout: 200ms}}
+slos: {availability: {probe: up, objective: 50%, window: 4s}}
+steady_state: {slos: [availability], baseline: 1s, stabilise: 1s}
+stop_conditions: [{silence: 5s, then: halt}]
+blast_radius: {select: {region: a}, max: 1 of 1, duration: 5m}
+steps:
+- {experiment: experiments/it.json, variables: {n: 3, on: true}, fail_fast: true, ttl: 90s}
+"""
+
+
+def test_a_native_plan_can_have_one_among_its_steps(tmp_path):
+    (tmp_path / "experiments").mkdir()
+    inner = write(tmp_path / "experiments", acted(timeout=2, colour="red"))
+    path = write(tmp_path, NATIVE, "plan.yaml")
+    plan = load_plan(path)
+    (step,) = plan.steps
+    inside = experiment_in(step.do)
+    assert not is_experiment(plan) and step.undo is not None and step.ttl_ns == 90 * 10**9
+    assert (inside["file"], inside["folder"]) == ("experiments/it.json", ".") and inside["fail_fast"]
+    assert inside["variables"] == ["n:int=3", "on:bool=True"]
+    assert any("experiments/it.json: line" in said and "'colour'" in said for said in plan.warnings)
+    digest = plan_digest(plan)
+    write(tmp_path / "experiments", acted(timeout=3))
+    assert plan_digest(load_plan(path)) != digest
+    inner.write_text("[]")
+    with pytest.raises(PlanError, match=r"experiments/it.json:1:1: is a list"):
+        load_plan(path)
+    inner.unlink()
+    with pytest.raises(PlanError, match="no such file in the project"):
+        load_plan(path)
