@@ -28,6 +28,7 @@ from gameday.hosts.experimentlog import clean_log, mask_output
 from gameday.hosts.experimentrecord import JournalFile, Owed, read_owed
 from gameday.hosts.words import error_line, one_line
 from gameday.plan.bind import RUN_DIR
+from gameday.plan.experiment import VAULT
 from gameday.plan.experimentfile import read_experiment
 
 Note = Callable[[dict[str, Any]], None]
@@ -96,7 +97,7 @@ class Play:
             runner.prepare(experiment, settings, self._variables)
         except BaseException as raised:  # noqa: BLE001 - configuration may be read by user code
             return self._failed(f"it could not be configured: {error_line(raised)}", {})
-        redact = self._redactor(runner.secrets)
+        redact = self._redactor(runner.secrets, runner.config)
         mask_output(redact)
         owed = Owed(self._state, configuration=_shareable(runner.config, redact))
         owed.write()
@@ -126,7 +127,7 @@ class Play:
         configuration, secrets = experimentrun.values_of(
             self._experiment, self._variables, owed.configuration
         )
-        redact = self._redactor(secrets)
+        redact = self._redactor(secrets, configuration)
         mask_output(redact)
         file = JournalFile(self._journal_path, redact)
         journal = file.read() or {}
@@ -181,8 +182,9 @@ class Play:
         del owed  # Not ended: whatever it has done is taken back by the undo.
         return _reply(whole, data, redact.text(detail))
 
-    def _redactor(self, secrets: Any) -> Redactor:
-        return Redactor([*self._known, *_leaves(secrets), *_leaves(self._variables[1])])
+    def _redactor(self, secrets: Any, configuration: Any = None) -> Redactor:
+        vault = [(configuration or {}).get(name) for name in VAULT]
+        return Redactor([*self._known, *_leaves(secrets), *_leaves(self._variables[1]), *_leaves(vault)])
 
 
 def like_the_command(home: Path) -> None:

@@ -35,6 +35,7 @@ TTL_NS = 600 * NS  # Beside the pauses and timeouts that it states, where the po
 UNDO_NS = 300 * NS
 PATIENCE_NS = 10 * NS
 UNKNOWN = "unknown"
+VAULT = ("vault_token", "vault_role_secret")  # Configuration that opens a vault is secret too.
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -117,8 +118,11 @@ def secret_values(plan: Plan, project: Path) -> tuple[str, ...]:
             data = read_experiment(project / provider["file"]).source.data
         except PlanError:
             continue
-        secrets = data.get("secrets") if isinstance(data, dict) else None
-        found += [value for value in _leaves(secrets) if value]
+        if not isinstance(data, dict):
+            continue
+        given = data.get("configuration")
+        vault = [given.get(name) for name in VAULT] if isinstance(given, dict) else []
+        found += [value for value in _leaves([data.get("secrets"), vault]) if value]
     return tuple(dict.fromkeys(found))
 
 

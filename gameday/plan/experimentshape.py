@@ -124,7 +124,7 @@ class Shape:
             self._bad((*where, "type"), f"type {item.get('type')!r}: expected probe or action")
         elif in_hypothesis and item["type"] != "probe":
             self._warn((*where, "type"), "an action in the hypothesis: it is carried out at every look")
-        if not item.get("name") or isinstance(item["name"], list | dict):
+        if not item.get("name") or (isinstance(item["name"], list | dict) and where[0] != "rollbacks"):
             self._bad((*where, "name"), f"name {item.get('name')!r}: an activity needs one, as text")
         elif not isinstance(item["name"], str):
             self._warn((*where, "name"), f"name {item['name']!r} is no text, so no `ref` can mean it")
@@ -212,20 +212,25 @@ class Shape:
             self._bad(where, f"is {_kind(controls)}: expected a list of controls")
             return
         for number, item in enumerate(controls):
-            place = (*where, number)
             if not isinstance(item, dict):
-                self._bad(place, f"is {_kind(item)}: expected a control, a mapping with name and provider")
+                said = f"is {_kind(item)}: expected a control, a mapping with name and provider"
+                self._bad((*where, number), said)
             elif "ref" not in item:
-                if not isinstance(item.get("name"), str) or not item["name"]:
-                    self._bad((*place, "name"), f"name {item.get('name')!r}: a control needs one, as text")
-                provider = item.get("provider")
-                if not isinstance(provider, dict):
-                    self._bad((*place, "provider"), "a control needs a provider of type python")
-                elif provider.get("type") != "python":
-                    said = f"type {provider.get('type')!r} is none that a control can have: it does nothing"
-                    self._warn((*place, "provider"), said)
-                elif not isinstance(provider.get("module"), str) or not provider["module"]:
-                    self._bad((*place, "provider", "module"), "a control's provider needs a module")
+                self._control(item, (*where, number))
+
+    def _control(self, item: dict[str, Any], place: Where) -> None:
+        if "name" not in item:
+            self._bad(place, "a control needs a name")
+        elif not isinstance(item["name"], str) or not item["name"]:
+            self._warn((*place, "name"), f"name {item['name']!r}: a control's name is a text")
+        provider = item.get("provider")
+        if not isinstance(provider, dict):
+            self._bad((*place, "provider"), "a control needs a provider of type python")
+        elif provider.get("type") != "python":
+            said = f"type {provider.get('type')!r} is none that a control can have: it does nothing"
+            self._warn((*place, "provider"), said)
+        elif not isinstance(provider.get("module"), str) or not provider["module"]:
+            self._bad((*place, "provider", "module"), "a control's provider needs a module")
 
     def _tags(self, tags: Any) -> None:
         if not tags:
