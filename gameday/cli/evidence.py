@@ -71,9 +71,9 @@ def _rendered(run_dir: Path, asked: argparse.Namespace) -> bytes:
             made = mending_of(run_dir, case.run)
             return pdf(lambda: render(case.plan, case.trace, case.findings, made))
         case _:
-            from gameday.evidence.exports.chaosjournal import chaos_journal  # noqa: PLC0415
+            from gameday.evidence.exports.chaosjournal import chaos_journal, own_journal  # noqa: PLC0415
 
-            return chaos_journal(case).encode()
+            return own_journal(run_dir, case) or chaos_journal(case).encode()
 
 
 def _put(data: bytes, where: str) -> None:

@@ -119,7 +119,8 @@ def _step(step: Step, lasts: str) -> list[str]:
     if step.undo_by_hand:
         lines.append(f"{pad}undone by hand: {step.undo_by_hand}")
     elif step.undo is not None and step.kind is not StepKind.FAULT:
-        lines.append(f"{pad}undone by {_undo(step)}, read back")
+        seen = ", read back" if step.in_place is not None else ""
+        lines.append(f"{pad}undone by {_undo(step)}{seen}")
     return lines
 
 
@@ -127,6 +128,8 @@ def _undo(step: Step) -> str:
     import json  # noqa: PLC0415 - small, and only for words
 
     provider = json.loads(step.undo.provider) if step.undo else {}
+    if provider.get("type") == "experiment":
+        return f"the rollbacks in {provider['file']} that are still owed ({provider['rollbacks']})"
     arguments = ", ".join(f"{k}={v}" for k, v in (provider.get("arguments") or {}).items())
     name = provider.get("func") or provider.get("path") or provider.get("url") or "?"
     return f"{str(provider.get('module', '')).rpartition('.')[2]}.{name}({arguments})"

@@ -57,6 +57,12 @@ class Redactor:
         """Return a file's content without secrets."""
         return self._bytes.sub(MARK.encode(), data) if self._text is not None else data
 
+    def places(self, data: bytes) -> list[tuple[int, int]]:
+        """Return where secrets stand in a file's content: start and length of each."""
+        if self._text is None:
+            return []
+        return [(found.start(), found.end() - found.start()) for found in self._bytes.finditer(data)]
+
     def record(self, item: T) -> T:
         """Return a record without secrets in what people and programs said in it."""
         if self._text is None:

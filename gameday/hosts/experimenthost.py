@@ -13,16 +13,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gameday.history.redact import Redactor
+from gameday.hosts.experimentlog import clean_log, mask_output
 from gameday.hosts.experimentrecord import JournalFile, Owed, read_owed
 from gameday.hosts.words import error_line, one_line
 from gameday.plan.bind import RUN_DIR
+from gameday.plan.experiment import VAULT
 from gameday.plan.experimentfile import read_experiment
 
 Note = Callable[[dict[str, Any]], None]
@@ -46,17 +52,20 @@ class Play:
         """Read and validate the experiment, as `chaos run` does before it begins; return why not."""
         from chaoslib.experiment import ensure_experiment_is_valid  # noqa: PLC0415 - paid by experiments alone
 
+        from gameday.hosts import experimentrun  # noqa: PLC0415 - as above
+
         path = self._home / self._provider["file"]
+        like_the_command(self._home)
         try:
             read = read_experiment(path)
             if read.sha256 != self._provider["sha256"]:
                 return f"{path} is not what it was when the plan was made: its digest differs"
             os.chdir(self._home / self._provider["folder"])
-            if self._provider["folder"] != ".":
-                sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as for the project's own actions
+            sys.path += [os.getcwd(), str(self._home)]  # noqa: PTH109 - more than `chaos run` looks through
             self._variables = self._given()
             self._experiment = read.source.data
             ensure_experiment_is_valid(self._experiment)
+            experimentrun.check_chaoslib()
         except BaseException as raised:  # noqa: BLE001 - validation imports user code
             return error_line(raised)
         return ""
@@ -88,7 +97,8 @@ class Play:
             runner.prepare(experiment, settings, self._variables)
         except BaseException as raised:  # noqa: BLE001 - configuration may be read by user code
             return self._failed(f"it could not be configured: {error_line(raised)}", {})
-        redact = self._redactor(runner.secrets)
+        redact = self._redactor(runner.secrets, runner.config)
+        mask_output(redact)
         owed = Owed(self._state, configuration=_shareable(runner.config, redact))
         owed.write()
         file = JournalFile(self._journal_path, redact)
@@ -98,6 +108,8 @@ class Play:
             journal = runner.play(experiment, settings, handler)
         except BaseException as raised:  # noqa: BLE001 - chaoslib lets some of them through
             return self._failed(error_line(raised), handler.journal, owed=owed, redact=redact)
+        finally:
+            clean_log(redact)
         owed.ended = True
         owed.write()
         return _reply(journal, file.write(journal))
@@ -115,7 +127,8 @@ class Play:
         configuration, secrets = experimentrun.values_of(
             self._experiment, self._variables, owed.configuration
         )
-        redact = self._redactor(secrets)
+        redact = self._redactor(secrets, configuration)
+        mask_output(redact)
         file = JournalFile(self._journal_path, redact)
         journal = file.read() or {}
         runs = journal.get("rollbacks")  # A control may have left anything in there.
@@ -133,6 +146,7 @@ class Play:
                 failed.append(redact.text(f"{name}: {error}"))
         journal.pop("end", None)
         file.write(journal)
+        clean_log(redact)
         return "; ".join(failed)
 
     def _owed_now(self, owed: Owed) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -168,8 +182,24 @@ class Play:
         del owed  # Not ended: whatever it has done is taken back by the undo.
         return _reply(whole, data, redact.text(detail))
 
-    def _redactor(self, secrets: Any) -> Redactor:
-        return Redactor([*self._known, *_leaves(secrets), *_leaves(self._variables[1])])
+    def _redactor(self, secrets: Any, configuration: Any = None) -> Redactor:
+        vault = [(configuration or {}).get(name) for name in VAULT]
+        return Redactor([*self._known, *_leaves(secrets), *_leaves(self._variables[1]), *_leaves(vault)])
+
+
+def like_the_command(home: Path) -> None:
+    """Make this host like a process of `chaos run`, where user code can tell them apart.
+
+    SIGINT interrupts its programs again (the fork server ignores it). What is installed comes before what
+    lies in the project's folder, as there. And `from logzero import logger`, which old extensions say, gives
+    Chaos Toolkit's own logger without that package.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with suppress(ValueError):
+        sys.path.remove(str(home))
+    logzero = ModuleType("logzero")
+    logzero.__dict__.update(__path__=[], logger=logging.getLogger("chaostoolkit"))
+    sys.modules["logzero"] = logzero
 
 
 def _settings(provider: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from chaoslib.caching import cache_activities, clear_cache
 from chaoslib.configuration import load_configuration, load_dynamic_configuration
 from chaoslib.control import cleanup_controls, initialize_controls
 from chaoslib.exceptions import ActivityFailed
-from chaoslib.exit import exit_gracefully, exit_signals
+from chaoslib.exit import exit_gracefully
 from chaoslib.secret import load_secrets
 from chaoslib.types import Schedule, Strategy
 
@@ -30,12 +30,19 @@ from gameday.hosts.words import error_line
 CUT_OFF_S = 0.5  # Between short activities chaoslib ends the method by itself, and sooner.
 
 
+class _Prepared(chaosrun.Runner):  # type: ignore[misc]
+    """chaoslib's runner, which plays with the configuration and the secrets that it was given."""
+
+    def configure(self, *ignored: Any) -> None:
+        """Load nothing anew: chaoslib would write secrets into the experiment."""
+
+
 class Runner:
     """One run of one experiment by chaoslib, in its order: configure, then play."""
 
     def __init__(self, strategy: str, frequency_s: float, *, fail_fast: bool) -> None:
         schedule = Schedule(continuous_hypothesis_frequency=frequency_s, fail_fast=fail_fast)
-        self._runner = chaosrun.Runner(Strategy.from_string(strategy), schedule)
+        self._runner = _Prepared(Strategy.from_string(strategy), schedule)
         self.config: Any = {}
         self.secrets: Any = {}
 
@@ -46,24 +53,17 @@ class Runner:
         cache_activities(experiment)
         given = {"configuration": copy.deepcopy(experiment.get("configuration") or {})}
         given["secrets"] = copy.deepcopy(experiment.get("secrets") or {})
-        self._runner.configure(given, settings, copy.deepcopy(variables))
-        self.config, self.secrets = self._runner.config, self._runner.secrets
+        first = chaosrun.Runner(self._runner.strategy, self._runner.schedule)
+        first.configure(given, settings, copy.deepcopy(variables))
+        for name in ("config", "secrets", "settings"):
+            setattr(self._runner, name, getattr(first, name))
+        self.config, self.secrets = first.config, first.secrets
 
     def play(self, experiment: dict[str, Any], settings: dict[str, Any], handler: Handler) -> dict[str, Any]:
         """Play it and return the journal. Only the main thread can, because of its signals."""
         self._runner.register_event_handler(handler)
         try:
-            with exit_signals():
-                journal: dict[str, Any] = self._runner._run(
-                    self._runner.strategy,
-                    self._runner.schedule,
-                    experiment,
-                    None,
-                    self.config,
-                    self.secrets,
-                    settings,
-                    self._runner.event_registry,
-                )
+            journal: dict[str, Any] = self._runner.run(experiment, settings)
             if handler.was_cut_off and journal["status"] == "interrupted":
                 journal["status"] = "failed"  # As it was when the hypothesis failed it.
             return journal
@@ -101,7 +101,11 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
         if activity.get("type") == "action" and not self._owed.acted and not self._undoing:
             with self._lock:
                 self._owed.acted = True
-                self._owed.write()
+                try:
+                    self._owed.write()
+                except OSError as error:  # No record, no action. Other exceptions chaoslib swallows here.
+                    self._owed.acted = False
+                    raise SystemExit(20) from error
 
     def activity_completed(self, activity: dict[str, Any], run: dict[str, Any]) -> None:
         """Say how an activity of the method or a rollback ended."""
@@ -227,6 +231,29 @@ def play_rollback(
     return run, error
 
 
+def check_chaoslib() -> None:
+    """Make sure that chaoslib has what is used of it.
+
+    Raises:
+        RuntimeError: This version lacks something; it says which.
+    """
+    used = (
+        (chaosrun, "Runner", "apply_rollbacks", "EventHandlerRegistry", "initialize_run_journal"),
+        (chaosrun.Runner, "run", "configure", "register_event_handler"),
+        (chaoslib.activity, "run_python_activity", "run_process_activity", "run_http_activity"),
+        (chaoslib.hypothesis, "within_tolerance"),
+        (chaoslib.provider.process, "subprocess"),
+    )
+    for owner, *names in used:
+        for name in names:
+            if not hasattr(owner, name):
+                where = getattr(owner, "__name__", str(owner))
+                raise RuntimeError(
+                    f"chaostoolkit-lib {chaosrun.__version__} has no {where}.{name}: "
+                    "experiments run with 1.44 and 1.45"
+                )
+
+
 # --- providers with a deadline -------------------------------------------------------------------
 
 
@@ -238,9 +265,12 @@ class _Programs:
 
     @staticmethod
     def run(
-        arguments: Any, *, timeout: float | None = None, **more: Any
+        arguments: Any, *, timeout: float | None = None, capture_output: bool = False, **more: Any
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program in a process group of its own, in this host's session."""
+        if capture_output:  # As chaoslib 1.45 asks; 1.44 names both pipes.
+            more |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        more.pop("check", None)
         with subprocess.Popen(arguments, process_group=0, **more) as process:
             ended = False
             try:

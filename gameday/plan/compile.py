@@ -11,6 +11,7 @@ from gameday.errors import PlanError, Problem
 from gameday.plan.capacitysteps import capacity
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
+from gameday.plan.experimentamong import experiment_step
 from gameday.plan.files import Files
 from gameday.plan.jsonprobe import check_json
 from gameday.plan.ledgers import ledgers
@@ -47,6 +48,7 @@ from gameday.plan.schema import (
     RunbookIn,
     UndoIn,
 )
+from gameday.plan.schema_experiment import ExperimentIn
 from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_people import ApprovalIn, ManualIn
 from gameday.plan.shape import ActivityIn
@@ -63,6 +65,7 @@ class Compiler:
     source: Source
     files: Files
     steps: list[Step] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     group: int = 0
     runbook: str | None = None
     at: Source = field(init=False)
@@ -171,9 +174,16 @@ class Compiler:
                 self._add(self._bare(name, StepKind.HOLD, item.hold + SLACK_NS, for_ns=item.hold))
             case LoadStepIn():
                 self._add(self._load_step(item, where))
-            case ManualIn() | ApprovalIn():
-                name, kind, fields = by_people(item, where, self)
-                self._add(self._bare(name, kind, item.timeout, **fields))
+            case ManualIn() | ApprovalIn() | ExperimentIn():
+                self._add(self._other(item, where))
+
+    def _other(self, item: ManualIn | ApprovalIn | ExperimentIn, where: Where) -> Step:
+        """Return a step that somebody else carries out: a person, or Chaos Toolkit."""
+        if isinstance(item, ExperimentIn):
+            bare = self._bare(item.name or item.experiment, StepKind.CHANGE, SLACK_NS)
+            return experiment_step(item, where, self, bare)
+        name, kind, fields = by_people(item, where, self)
+        return self._bare(name, kind, item.timeout, **fields)
 
     def _inline(self, item: RunbookIn, where: Where) -> None:
         runbook = self.files.runbook(self.at, (*where, "runbook"), item.runbook)

@@ -35,6 +35,7 @@ TTL_NS = 600 * NS  # Beside the pauses and timeouts that it states, where the po
 UNDO_NS = 300 * NS
 PATIENCE_NS = 10 * NS
 UNKNOWN = "unknown"
+VAULT = ("vault_token", "vault_role_secret")  # Configuration that opens a vault is secret too.
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -50,6 +51,7 @@ class Options:
     compat: bool = False
     variables: tuple[str, ...] = ()
     variable_files: tuple[str, ...] = ()
+    folder: Path | None = None  # Where it runs; None for the one that the command is given in.
 
 
 def load_experiment(path: Path, project: Path, shown: str, options: Options, policy: Policy) -> Plan:
@@ -72,10 +74,12 @@ def load_experiment(path: Path, project: Path, shown: str, options: Options, pol
         raise PlanError(tuple(sorted(set(read.source.problems))))
     data = read.source.data
     environment = options.environment or policy.experiments or (LAB if policy.file == NO_FILE else UNKNOWN)
-    provider = _provider(path, project, read, options)
-    step = _step(data, provider, policy, environment)
+    provider = provider_of(path, project, read, options)
+    rules = policy.rules(environment)
+    ttl_ns = (rules.ttl_ns if rules else None) or TTL_NS + int(stated_s(data.get("method")) * NS)
+    step = step_of(data, provider, ttl_ns)
     return Plan(
-        title=plain(data["title"]),
+        title=plain(str(data["title"])),
         kind=KIND,
         service="",
         source=shown,
@@ -114,8 +118,11 @@ def secret_values(plan: Plan, project: Path) -> tuple[str, ...]:
             data = read_experiment(project / provider["file"]).source.data
         except PlanError:
             continue
-        secrets = data.get("secrets") if isinstance(data, dict) else None
-        found += [value for value in _leaves(secrets) if value]
+        if not isinstance(data, dict):
+            continue
+        given = data.get("configuration")
+        vault = [given.get(name) for name in VAULT] if isinstance(given, dict) else []
+        found += [value for value in _leaves([data.get("secrets"), vault]) if value]
     return tuple(dict.fromkeys(found))
 
 
@@ -135,7 +142,14 @@ def _leaves(data: Any) -> Iterator[str]:
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _provider(path: Path, project: Path, read: ExperimentFile, options: Options) -> dict[str, Any]:
+def provider_of(
+    path: Path, project: Path, read: ExperimentFile, options: Options, journal: str = JOURNAL
+) -> dict[str, Any]:
+    """Return what a host needs to carry out an experiment, with digests of all files that it will read.
+
+    Raises:
+        UsageError: A file of variables cannot be read.
+    """
     runtime = read.source.data.get("runtime") or {}
     rollbacks = options.rollbacks or (runtime.get("rollbacks") or {}).get("strategy") or "default"
     hypothesis = options.hypothesis or (runtime.get("hypothesis") or {}).get("strategy") or "default"
@@ -143,8 +157,8 @@ def _provider(path: Path, project: Path, read: ExperimentFile, options: Options)
         "type": PROVIDER,
         "file": _relative(path, project),
         "sha256": read.sha256,
-        "folder": _relative(Path.cwd(), project),
-        "journal": JOURNAL,
+        "folder": _relative(options.folder or Path.cwd(), project),
+        "journal": journal,
         "rollbacks": rollbacks,
         "hypothesis": SPELLINGS.get(hypothesis, hypothesis),
         "frequency_s": options.frequency_s,
@@ -188,16 +202,16 @@ def _uses(data: Any) -> Iterator[tuple[str, str]]:
             yield from _uses(item)
 
 
-def _step(data: dict[str, Any], provider: dict[str, Any], policy: Policy, environment: str) -> Step:
-    rules = policy.rules(environment)
-    stated_ns = int(_stated_s(data.get("method")) * NS)
-    ttl_ns = (rules.ttl_ns if rules else None) or TTL_NS + stated_ns
-    undo_ns = UNDO_NS + int(_stated_s(data.get("rollbacks")) * NS)
+def step_of(
+    data: dict[str, Any], provider: dict[str, Any], ttl_ns: int, undo_timeout_ns: int | None = None
+) -> Step:
+    """Return the step that carries an experiment out, with its rollbacks as the undo."""
+    undo_ns = undo_timeout_ns or UNDO_NS + int(stated_s(data.get("rollbacks")) * NS)
     text = _text(provider)
     undo = Activity("rollbacks", text, undo_ns) if owes_rollbacks(data, provider["rollbacks"]) else None
     return Step(
         id=STEP,
-        name=plain(data["title"])[:200],
+        name=plain(str(data["title"]))[:200],
         kind=StepKind.CHANGE,
         group=0,
         deadline_ns=ttl_ns,
@@ -221,7 +235,7 @@ def _text(provider: dict[str, Any]) -> str:
     return text.replace("${", "\\u0024{")
 
 
-def _stated_s(items: Any) -> float:
+def stated_s(items: Any) -> float:
     """Return how long activities may take by what they say themselves: pauses and timeouts."""
     total = 0.0
     for item in items if isinstance(items, list) else ():
@@ -233,7 +247,8 @@ def _stated_s(items: Any) -> float:
 
 def _about(data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     hypothesis = data.get("steady-state-hypothesis") or {}
-    tags = ", ".join(data.get("tags") or ())
+    given = data.get("tags") or ()
+    tags = given if isinstance(given, str) else ", ".join(given)
     about = {"hypothesis": str(hypothesis.get("title") or ""), "tags": tags}
     about["description"] = str(data["description"])
     return tuple(sorted((key, plain(value)) for key, value in about.items() if value))

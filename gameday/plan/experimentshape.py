@@ -29,6 +29,7 @@ _ACTIVITY = {
     "type", "name", "ref", "provider", "tolerance", "pauses", "background", "controls", "timeout", "dry",
     "description", "tags", "contributions", "configuration", "secrets", "extensions",
 }  # fmt: skip
+ABORTS = "it is aborted here"
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 _PATTERN = re.compile(r"\$\{[^}]*\}\Z")
 
@@ -47,8 +48,10 @@ class Shape:
         if not isinstance(data, dict):
             self._bad((), f"is {_kind(data)}: expected a mapping with title, description and method")
             return False
-        if not isinstance(data.get("title"), str) or not data["title"]:
+        if not data.get("title"):
             self._bad(("title",), f"`title` is {_shown(data.get('title'))}: an experiment needs it as text")
+        elif not isinstance(data["title"], str):
+            self._warn(("title",), f"`title` is {_kind(data['title'])}, not a text")
         if not data.get("description"):
             self._bad(("description",), f"`description` is {_shown(data.get('description'))}: it is needed")
         self._tags(data.get("tags"))
@@ -79,10 +82,10 @@ class Shape:
             self._bad((), "has no `method`: expected a list of activities, which may be empty")
         for part in ("method", "rollbacks"):
             given = data.get(part, [])
-            if not isinstance(given, list):
+            if not isinstance(given, list) and (given or given is None):
                 self._bad((part,), f"`{part}` is {_kind(given)}: expected a list of activities")
                 continue
-            yield part, [((part, number), item) for number, item in enumerate(given)]
+            yield part, [((part, number), item) for number, item in enumerate(given or ())]
         hypothesis = data.get("steady-state-hypothesis")
         if hypothesis is None:
             return
@@ -94,12 +97,15 @@ class Shape:
             self._bad(where, "the hypothesis has no title")
         self._controls(hypothesis.get("controls"), (*where, "controls"))
         probes = hypothesis.get("probes", [])
-        if not isinstance(probes, list):
+        if not isinstance(probes, list) and (probes or probes is None):
             self._bad((*where, "probes"), f"`probes` is {_kind(probes)}: expected a list of probes")
             return
         if not probes:
             self._warn(where, "the hypothesis has no probes, so it says nothing")
-        yield "steady-state-hypothesis", [((*where, "probes", n), item) for n, item in enumerate(probes)]
+        yield (
+            "steady-state-hypothesis",
+            [((*where, "probes", n), item) for n, item in enumerate(probes or ())],
+        )
 
     def _activity(self, item: Any, where: Where, *, in_hypothesis: bool) -> None:
         if not isinstance(item, dict) or not item:
@@ -111,20 +117,29 @@ class Shape:
             if not isinstance(item["ref"], str) or item["ref"] not in self.names:
                 known = ", ".join(sorted(self.names)) or "none"
                 self._bad((*where, "ref"), f"{item['ref']!r}: no such activity; there are {known}")
+            if in_hypothesis:
+                self._tolerance(item, where)
             return
         if item.get("type") not in ("probe", "action"):
             self._bad((*where, "type"), f"type {item.get('type')!r}: expected probe or action")
         elif in_hypothesis and item["type"] != "probe":
             self._warn((*where, "type"), "an action in the hypothesis: it is carried out at every look")
-        if not isinstance(item.get("name"), str) or not item["name"]:
+        if not item.get("name") or (isinstance(item["name"], list | dict) and where[0] != "rollbacks"):
             self._bad((*where, "name"), f"name {item.get('name')!r}: an activity needs one, as text")
+        elif not isinstance(item["name"], str):
+            self._warn((*where, "name"), f"name {item['name']!r} is no text, so no `ref` can mean it")
         self._times(item, where)
         self._controls(item.get("controls"), (*where, "controls"))
         self._keys(item, _ACTIVITY, where)
         self._provider(item.get("provider"), (*where, "provider"))
-        if in_hypothesis and "tolerance" not in item:
-            self._bad(where, f"probe {item.get('name')!r} of the hypothesis has no tolerance")
-        if in_hypothesis and "tolerance" in item:
+        if in_hypothesis:
+            self._tolerance(item, where)
+
+    def _tolerance(self, item: dict[str, Any], where: Where) -> None:
+        if "tolerance" not in item:
+            name = item.get("name") or item.get("ref")
+            self._bad(where, f"probe {name!r} of the hypothesis has no tolerance")
+        else:
             check_tolerance(self, item["tolerance"], (*where, "tolerance"), item.get("provider"))
 
     def _times(self, item: dict[str, Any], where: Where) -> None:
@@ -133,7 +148,7 @@ class Shape:
         if not isinstance(item.get("background", False), bool):
             self._bad((*where, "background"), f"{item['background']!r}: expected true or false")
         timeout = item.get("timeout")
-        if timeout is not None and not _is_number(timeout):
+        if timeout is not None and not isinstance(timeout, int | float):
             self._bad((*where, "timeout"), f"{timeout!r}: expected a number of seconds")
 
     def _provider(self, provider: Any, where: Where) -> None:
@@ -157,22 +172,23 @@ class Shape:
         timeout = provider.get("timeout")
         pair = isinstance(timeout, list) and len(timeout) == 2 and all(map(_is_number, timeout))
         if timeout is not None and not (_is_number(timeout) or pair or _is_pattern(timeout)):
-            self._bad((*where, "timeout"), f"{timeout!r}: expected a number of seconds")
+            self._warn((*where, "timeout"), f"{timeout!r}: expected a number of seconds; {ABORTS}")
 
     def _program(self, provider: dict[str, Any], where: Where) -> None:
         if not isinstance(provider.get("path"), str) or not provider["path"]:
             self._bad((*where, "path"), f"path {provider.get('path')!r}: expected a program")
-        if not isinstance(provider.get("arguments") or [], list | str | dict):
-            self._bad((*where, "arguments"), f"is {_kind(provider['arguments'])}: expected a list of words")
+        if not isinstance(provider.get("arguments", []), list | str | dict):
+            said = f"is {_kind(provider['arguments'])}: expected a list of words; {ABORTS}"
+            self._warn((*where, "arguments"), said)
 
     def _http(self, provider: dict[str, Any], where: Where) -> None:
         url = provider.get("url")
-        if not isinstance(url, str) or not url:
+        if not url:
             self._bad((*where, "url"), f"url {url!r}: expected an address")
-        elif "://" not in url and "$" not in url:
-            self._bad((*where, "url"), f"{url!r} has no scheme: expected one like http://…")
+        elif not isinstance(url, str) or ("://" not in url and "$" not in url):
+            self._warn((*where, "url"), f"{url!r} has no scheme: expected one like http://…; {ABORTS}")
         for key in ("headers",):
-            if provider.get(key) is not None and not isinstance(provider[key], dict):
+            if provider.get(key) and not isinstance(provider[key], dict):
                 self._bad((*where, key), f"is {_kind(provider[key])}: expected a mapping")
 
     def _pauses(self, pauses: Any, where: Where) -> None:
@@ -182,33 +198,47 @@ class Shape:
         for key, value in pauses.items():
             if key not in ("before", "after"):
                 self._warn((*where, key), f"{key!r} is not read: a pause is `before` or `after`")
-            elif value is not None and not (_is_number(value) or _is_pattern(value)):
+            elif isinstance(value, str) and not _is_pattern(value):
                 self._bad((*where, key), f"{value!r}: expected a number of seconds")
+            elif isinstance(value, list | dict):
+                self._warn((*where, key), f"{value!r}: expected a number of seconds; {ABORTS}")
             elif _is_number(value) and value < 0:
                 self._bad((*where, key), f"{value!r}: a pause cannot be negative")
 
     def _controls(self, controls: Any, where: Where) -> None:
-        if controls is None:
+        if not controls:
             return
         if not isinstance(controls, list):
             self._bad(where, f"is {_kind(controls)}: expected a list of controls")
             return
         for number, item in enumerate(controls):
-            place = (*where, number)
             if not isinstance(item, dict):
-                self._bad(place, f"is {_kind(item)}: expected a control, a mapping with name and provider")
+                said = f"is {_kind(item)}: expected a control, a mapping with name and provider"
+                self._bad((*where, number), said)
             elif "ref" not in item:
-                if not isinstance(item.get("name"), str) or not item["name"]:
-                    self._bad((*place, "name"), f"name {item.get('name')!r}: a control needs one, as text")
-                provider = item.get("provider")
-                if not isinstance(provider, dict) or provider.get("type") != "python":
-                    self._bad((*place, "provider"), "a control needs a provider of type python")
-                elif not isinstance(provider.get("module"), str) or not provider["module"]:
-                    self._bad((*place, "provider", "module"), "a control's provider needs a module")
+                self._control(item, (*where, number))
+
+    def _control(self, item: dict[str, Any], place: Where) -> None:
+        if "name" not in item:
+            self._bad(place, "a control needs a name")
+        elif not isinstance(item["name"], str) or not item["name"]:
+            self._warn((*place, "name"), f"name {item['name']!r}: a control's name is a text")
+        provider = item.get("provider")
+        if not isinstance(provider, dict):
+            self._bad((*place, "provider"), "a control needs a provider of type python")
+        elif provider.get("type") != "python":
+            said = f"type {provider.get('type')!r} is none that a control can have: it does nothing"
+            self._warn((*place, "provider"), said)
+        elif not isinstance(provider.get("module"), str) or not provider["module"]:
+            self._bad((*place, "provider", "module"), "a control's provider needs a module")
 
     def _tags(self, tags: Any) -> None:
-        if tags is not None and not (isinstance(tags, list) and all(isinstance(t, str) and t for t in tags)):
+        if not tags:
+            return
+        if not isinstance(tags, list | str | dict) or not all(isinstance(t, str) and t for t in tags):
             self._bad(("tags",), f"{_shown(tags)}: expected a list of texts")
+        elif not isinstance(tags, list):
+            self._warn(("tags",), f"{_shown(tags)}: expected a list of texts")
 
     def _configuration(self, data: dict[str, Any]) -> None:
         given = data.get("configuration", {})
@@ -220,7 +250,17 @@ class Shape:
             if isinstance(item, dict) and item.get("type") == "env" and not isinstance(item.get("key"), str):
                 self._bad(where, "type env needs a `key`, the variable's name")
             if isinstance(item, dict) and item.get("type") == "probe":
-                self._provider(item.get("provider"), (*where, "provider"))
+                self._dynamic(item.get("provider"), (*where, "provider"))
+
+    def _dynamic(self, provider: Any, where: Where) -> None:
+        """Check where a value is to come from. What is wrong there costs the value, not the run."""
+        if not isinstance(provider, dict) or "type" not in provider:
+            self._bad(where, f"is {_kind(provider)}: expected a provider, a mapping with a type")
+            return
+        apart = Shape(ExperimentFile(Source(self.source.file), "", []))
+        apart.provider(provider, where)
+        for problem in apart.source.problems:
+            self._warn(where, f"{problem.message}; the value will not be there")
 
     def _secrets(self, data: dict[str, Any]) -> None:
         secrets = data.get("secrets", {})
@@ -243,7 +283,7 @@ class Shape:
                     self._warn(where, "a secret written out in the file; better taken from the environment")
 
     def _extensions(self, extensions: Any) -> None:
-        if extensions is None:
+        if not extensions:
             return
         if not isinstance(extensions, list):
             self._bad(("extensions",), f"is {_kind(extensions)}: expected a list")
@@ -253,7 +293,7 @@ class Shape:
                 self._bad(("extensions", number), "an extension needs a name")
 
     def _runtime(self, runtime: Any) -> None:
-        if runtime is None:
+        if not runtime:
             return
         if not isinstance(runtime, dict):
             self._bad(("runtime",), f"is {_kind(runtime)}: expected a mapping")

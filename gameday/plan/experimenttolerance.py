@@ -60,9 +60,7 @@ def _list(notes: Notes, tolerance: list[Any], where: Where, provider: Any) -> No
 
 
 def _range(notes: Notes, bounds: Any, where: Where) -> None:
-    numbers = isinstance(bounds, list) and all(
-        isinstance(item, int | float) and not isinstance(item, bool) for item in bounds
-    )
+    numbers = isinstance(bounds, list) and all(isinstance(item, int | float) for item in bounds)
     if not numbers or len(bounds) != 2:
         notes.bad(where, f"{bounds!r}: expected two numbers, the lower one first")
     elif bounds[0] > bounds[1]:

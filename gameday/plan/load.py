@@ -53,7 +53,8 @@ def load_plan(
         refuse([source])
     assert written is not None
     written, imported = _with_slos(written, source, files)
-    plan = Compiler(source, files).compile(written)
+    compiler = Compiler(source, files)
+    plan = compiler.compile(written)
     plan = replace(plan, about=tuple(sorted((*plan.about, *imported))))
     if not source.problems and not any(other.problems for other in files.sources):
         check_references(plan, source)
@@ -61,7 +62,7 @@ def load_plan(
         if not other.problems:
             refuse_literals(other)
     refuse([source, *files.sources])
-    return replace(plan, warnings=warnings(plan))
+    return replace(plan, warnings=(*warnings(plan), *compiler.warnings))
 
 
 def _experiment(path: Path, project: Path, options: Options | None, policy: Policy | None) -> Plan:

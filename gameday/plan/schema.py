@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from gameday.plan.schema_capacity import CapacityIn
+from gameday.plan.schema_experiment import ExperimentIn
 from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_load import LoadIn
@@ -250,7 +251,8 @@ class RunbookIn(Part):
 
 _FORMS = {
     "fault": "fault", "failover": "failover", "change": "failover", "hold": "hold", "load": "load",
-    "manual": "manual", "approval": "approval", "runbook": "runbook", "parallel": "parallel",
+    "manual": "manual", "experiment": "experiment", "approval": "approval", "runbook": "runbook",
+    "parallel": "parallel",
 }  # fmt: skip
 
 
@@ -270,6 +272,7 @@ SimpleStep = Annotated[
     | Annotated[UndoIn, Tag("undo")]
     | Annotated[HoldIn, Tag("hold")]
     | Annotated[LoadStepIn, Tag("load")]
+    | Annotated[ExperimentIn, Tag("experiment")]
     | Annotated[ManualIn, Tag("manual")]
     | Annotated[ApprovalIn, Tag("approval")],
     Discriminator(_form),
@@ -288,6 +291,7 @@ AnyStep = Annotated[
     | Annotated[UndoIn, Tag("undo")]
     | Annotated[HoldIn, Tag("hold")]
     | Annotated[LoadStepIn, Tag("load")]
+    | Annotated[ExperimentIn, Tag("experiment")]
     | Annotated[ManualIn, Tag("manual")]
     | Annotated[ApprovalIn, Tag("approval")]
     | Annotated[RunbookIn, Tag("runbook")]

@@ -28,6 +28,7 @@ from gameday.hosts.loadcrew import LoadCrew
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.bind import RUN_DIR
+from gameday.plan.experimentstep import experiment_in
 from gameday.plan.model import Plan, Step, StepKind
 
 ARM_TIMEOUT_S = 30.0
@@ -111,7 +112,7 @@ def _allot(plan: Plan, *, rescue: bool) -> dict[str, list[Job]]:
     for step in plan.steps:
         wanted = step.complete if rescue else step.kind in _ACTING
         if step.do is not None and wanted:
-            shared = step.runbook is not None and _alone(plan, step)
+            shared = step.runbook is not None and _alone(plan, step) and experiment_in(step.do) is None
             name = f"runbook-{runbooks.index(step.runbook) + 1}" if shared and step.runbook else step.id
             jobs.setdefault(f"{prefix}{name}", []).append(_job(step, "do"))
         if step.undo is not None:

@@ -154,6 +154,8 @@ def _names(run_dir: Path) -> Iterator[str]:
     for name in (PLAN_FILE, STORED_FILE, HISTORY, FINDINGS, REPORT):
         if (run_dir / name).exists():
             yield name
+    for path in sorted(run_dir.glob("journal*.json")):  # What experiments came to, as they say it.
+        yield path.name
     for folder in (SEGMENTS, APPROVALS, TIME):
         for path in sorted((run_dir / folder).glob("*")):
             yield f"{folder}/{path.name}"

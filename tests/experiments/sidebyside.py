@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-VERSION = "1.44.0"
-TIME_S = 180
+VERSION = version("chaostoolkit-lib")
+TIME_S = 600
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,22 @@ def both(
     folder: Path,
     env: dict | None = None,
     between: Callable[[], object] = lambda: None,
+    cwd: Path | None = None,
 ) -> tuple[Outcome, Outcome]:
     """Run one file with both and return what each came to; `between` puts things back."""
     chaos = [BIN / "chaos", "--no-version-check", "--log-file", folder / "log"]
     chaos += ["run", "--journal-path", folder / "chaos.json", *options, path]
-    first = _run(chaos, folder / "chaos.json", _environment(folder, env), path.parent)
+    first = _run(chaos, folder / "chaos.json", _environment(folder, env), cwd or path.parent)
     between()
-    return first, alone(path, *options, folder=folder, env=env)
+    return first, alone(path, *options, folder=folder, env=env, cwd=cwd)
 
 
-def alone(path: Path, *options: str, folder: Path, env: dict | None = None) -> Outcome:
+def alone(
+    path: Path, *options: str, folder: Path, env: dict | None = None, cwd: Path | None = None
+) -> Outcome:
     """Run one file with gameday and return what it came to."""
     ours = [BIN / "gameday", "run", "--plain", "--run-dir", folder / "run", *options, path]
-    return _run(ours, folder / "run" / "journal.json", _environment(folder, env), path.parent)
+    return _run(ours, folder / "run" / "journal.json", _environment(folder, env), cwd or path.parent)
 
 
 def _environment(folder: Path, env: dict | None) -> dict:
@@ -86,9 +91,11 @@ def expected_code(outcome: Outcome) -> int:
 
 
 def fixtures(folder: Path) -> Path:
-    """Fetch chaostoolkit-lib's source distribution; write its fixture experiments as files, and return where.
+    """Fetch chaostoolkit-lib's source distribution; write its fixtures as experiment files, and return where.
 
-    They are read in a process of their own, because they are code of somebody else's.
+    Every experiment among them becomes a file, the ones that are YAML texts too, and so does every activity,
+    in an experiment of its own: as the method, and as the hypothesis where it has a tolerance. They are read in
+    a process of their own, because they are code of somebody else's.
     """
     fetch = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "chaostoolkit-lib"]
     subprocess.run([*fetch, f"chaostoolkit-lib=={VERSION}"], cwd=folder, check=True, timeout=300)
@@ -96,14 +103,34 @@ def fixtures(folder: Path) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     (tests,) = folder.glob("chaostoolkit*/tests")
-    code = (
-        "import json, fixtures.experiments as e, pathlib\n"
-        "from chaoslib.types import Dry\n"
-        "for n, x in sorted(vars(e).items()):\n"
-        "    if isinstance(x, dict) and not n.startswith('_') and 'xperiment' in n:\n"
-        "        f = pathlib.Path('..') / 'files' / n; f.mkdir(parents=True, exist_ok=True)\n"
-        "        (f / 'it.json').write_text(json.dumps(x, default=str))\n"
-    )
+    shutil.rmtree(tests.parent / "chaoslib")  # Else it would be imported instead of the one installed.
     env = {**os.environ, "PYTHONPATH": str(tests)}
-    subprocess.run([sys.executable, "-c", code], cwd=tests, env=env, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", _WRITE_FIXTURES], cwd=tests, env=env, check=True, timeout=60)
     return tests
+
+
+_WRITE_FIXTURES = """
+import copy, json, pathlib
+import fixtures.actions, fixtures.experiments, fixtures.probes
+
+def write(name, data, suffix="json"):
+    folder = pathlib.Path("..") / "files" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = data if isinstance(data, str) else json.dumps(data, default=str)
+    (folder / f"it.{suffix}").write_text(text)
+
+for name, item in sorted(vars(fixtures.experiments).items()):
+    if "xperiment" in name and isinstance(item, dict):
+        write(name, item)
+    elif "xperiment" in name and isinstance(item, str):
+        write(name, item, "yaml")
+for module in (fixtures.actions, fixtures.probes):
+    for name, item in sorted(vars(module).items()):
+        if name.startswith("_") or not isinstance(item, dict) or not name[0].isupper():
+            continue
+        whole = {"title": name, "description": "an activity", "method": [copy.deepcopy(item)]}
+        write(f"method-{name}", whole)
+        if "tolerance" in item:
+            hypothesis = {"title": name, "probes": [copy.deepcopy(item)]}
+            write(f"hypothesis-{name}", {**whole, "method": [], "steady-state-hypothesis": hypothesis})
+"""

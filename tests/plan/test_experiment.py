@@ -51,7 +51,7 @@ BAD = {
     "a list": ("[]", "is a list"),
     "no title": (changed(title=""), "`title`"),
     "no description": (changed(description=None), "`description`"),
-    "a method that is a mapping": (changed(method={}), "`method` is a mapping"),
+    "a method that is a mapping": (changed(method={"a": ACTION}), "`method` is a mapping"),
     "a method that is a text": (changed(method="x"), "`method` is a text"),
     "an empty method": (changed(method=None), "`method` is empty"),
     "no method": ({k: v for k, v in SOUND.items() if k != "method"}, "has no `method`"),
@@ -68,14 +68,12 @@ BAD = {
     "a pause that is a text": (acted(pauses={"after": "3"}), "'3': expected a number"),
     "a negative pause": (acted(pauses={"after": -3}), "cannot be negative"),
     "a background that is a text": (acted(background="yes"), "expected true or false"),
-    "a timeout that is a text": (acted(provider={**PROGRAM, "timeout": "3"}), "'3': expected a number"),
     "an activity's timeout that is a text": (acted(timeout="3"), "'3': expected a number"),
-    "an address without a scheme": (acted(provider={"type": "http", "url": "x.y/z"}), "no scheme"),
     "an unknown ref": (changed(rollbacks=[{"ref": "nobody"}]), "'nobody': no such activity; there are act, look"),
     "a configuration that is a list": (changed(configuration=[]), "`configuration` is a list"),
     "secrets that are a list": (changed(secrets=[]), "`secrets` is a list"),
     "probes that are a mapping": (
-        changed(**{"steady-state-hypothesis": {"title": "t", "probes": {}}}), "`probes` is a mapping",
+        changed(**{"steady-state-hypothesis": {"title": "t", "probes": {"a": PROBE}}}), "`probes` is a mapping",
     ),
     "a hypothesis without a title": (changed(**{"steady-state-hypothesis": {"probes": []}}), "no title"),
     "a float as tolerance": (probed(0.5), "0.5: expected"),
@@ -103,7 +101,7 @@ def test_what_chaos_toolkit_chokes_on_is_said_with_its_line(tmp_path, name):
 
 
 def test_all_problems_are_said_at_once(tmp_path):
-    data = changed(title=3, method=[{}, {**ACTION, "type": 1}], rollbacks=3)
+    data = changed(title="", method=[{}, {**ACTION, "type": 1}], rollbacks=3)
     with pytest.raises(PlanError) as caught:
         load_plan(write(tmp_path, data))
     assert len(caught.value.problems) == 4
@@ -121,6 +119,16 @@ ODD = {
     "no probes": (changed(**{"steady-state-hypothesis": {"title": "t", "probes": []}}), "says nothing"),
     "a secret written out": (changed(secrets={"g": {"k": "hunter22"}}), "written out"),
     "no rollbacks": (changed(rollbacks=[]), "not taken back"),
+    "a timeout that is a text": (acted(provider={**PROGRAM, "timeout": "3"}), "'3': expected a number"),
+    "arguments that are a number": (acted(provider={**PROGRAM, "arguments": 3}), "it is aborted here"),
+    "an address without a scheme": (acted(provider={"type": "http", "url": "x.y/z"}), "no scheme"),
+    "a title that is a number": (changed(title=2026), "is a int, not a text"),
+    "a name that is a number": (acted(name=7), "no `ref` can mean it"),
+    "a tag instead of tags": (changed(tags="one"), "expected a list of texts"),
+    "a control of no known kind": (changed(controls=[{"name": "c", "provider": {}}]), "it does nothing"),
+    "a value from nowhere": (
+        changed(configuration={"a": {"type": "probe", "provider": {"type": "python"}}}), "will not be there",
+    ),
     "rollbacks that are never played": (changed(runtime={"rollbacks": {"strategy": "never"}}), "never played"),
 }  # fmt: skip
 
@@ -217,3 +225,43 @@ def test_secrets_are_known_and_stand_in_no_plan(tmp_path, monkeypatch):
 def test_options_of_an_experiment_are_refused_for_a_native_plan(tmp_path):
     with pytest.raises(UsageError, match="native plan"):
         load_plan(write(tmp_path, "title: x\nsteps: []\n", "it.yaml"), options=Options(rollbacks="always"))
+
+
+NATIVE = """
+title: t
+hypothesis: h
+kind: game-day
+service: s
+author: a
+owner: o
+target: {environment: lab, identity: {http: "http://127.0.0.1:1/"}}
+probes: {up: {http: {url: "http://127.0.0.1:1/"}, every: 1s, timeout: 200ms}}
+slos: {availability: {probe: up, objective: 50%, window: 4s}}
+steady_state: {slos: [availability], baseline: 1s, stabilise: 1s}
+stop_conditions: [{silence: 5s, then: halt}]
+blast_radius: {select: {region: a}, max: 1 of 1, duration: 5m}
+steps:
+- {experiment: experiments/it.json, variables: {n: 3, on: true}, fail_fast: true, ttl: 90s}
+"""
+
+
+def test_a_native_plan_can_have_one_among_its_steps(tmp_path):
+    (tmp_path / "experiments").mkdir()
+    inner = write(tmp_path / "experiments", acted(timeout=2, colour="red"))
+    path = write(tmp_path, NATIVE, "plan.yaml")
+    plan = load_plan(path)
+    (step,) = plan.steps
+    inside = experiment_in(step.do)
+    assert not is_experiment(plan) and step.undo is not None and step.ttl_ns == 90 * 10**9
+    assert (inside["file"], inside["folder"]) == ("experiments/it.json", ".") and inside["fail_fast"]
+    assert inside["variables"] == ["n:int=3", "on:bool=True"]
+    assert any("experiments/it.json: line" in said and "'colour'" in said for said in plan.warnings)
+    digest = plan_digest(plan)
+    write(tmp_path / "experiments", acted(timeout=3))
+    assert plan_digest(load_plan(path)) != digest
+    inner.write_text("[]")
+    with pytest.raises(PlanError, match=r"experiments/it.json:1:1: is a list"):
+        load_plan(path)
+    inner.unlink()
+    with pytest.raises(PlanError, match="no such file in the project"):
+        load_plan(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from gameday.checkers.findings import Verdict
@@ -16,10 +17,25 @@ from gameday.evidence.account import StepRun, UndoRun, account_of
 from gameday.evidence.casefile import Case
 from gameday.evidence.words import shown
 from gameday.history.events import Effect
+from gameday.plan.experimentstep import JOURNAL, is_experiment
 from gameday.plan.model import Activity, Step
 
 FALLBACK_VERSION = "1.44.0"
 _STATUS = {"completed": "completed", "halted": "interrupted", "crashed": "aborted", "refused": "aborted"}
+
+
+def own_journal(run_dir: Path, case: Case) -> bytes | None:
+    """Return the journal that Chaos Toolkit's own runner wrote, where the run was one experiment; else None.
+
+    It was cleaned of secrets before it was written.
+    """
+    path = run_dir / JOURNAL
+    if not is_experiment(case.plan) or path.is_symlink():
+        return None
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None  # It ended before it began.
 
 
 def chaos_journal(case: Case) -> str:
