@@ -9,7 +9,7 @@ from pathlib import Path
 from gameday.cli import exits
 from gameday.cli.asked import operator, project_here
 from gameday.errors import LeverUnreadable, UsageError
-from gameday.runner.lever import Lever, RemoteLever, project_lever, shared_levers
+from gameday.runner.lever import AnyLever, Lever, ObjectLever, project_lever, shared_levers
 
 
 def lever(asked: argparse.Namespace) -> int:
@@ -20,12 +20,12 @@ def lever(asked: argparse.Namespace) -> int:
         Refused: A lever cannot be written.
     """
     project = project_here()
-    levers = [project_lever(project)]
+    levers: list[Lever | ObjectLever] = [project_lever(project)]
     if asked.shared:
-        levers = [item for item in _named(project, asked) if isinstance(item, Lever)]
+        levers = [item for item in _named(project, asked) if isinstance(item, Lever | ObjectLever)]
         if not levers:
             raise UsageError(
-                "lever: the policy names no shared lever that is a file",
+                "lever: the policy names no shared lever that is a file or an S3 object",
                 todo="Name one under `levers:`; a lever behind a URL is engaged by whoever serves it.",
             )
     if asked.do == "status":
@@ -44,12 +44,12 @@ def lever(asked: argparse.Namespace) -> int:
     return exits.PASS
 
 
-def _files(levers: list[Lever]) -> str:
+def _files(levers: list[Lever | ObjectLever]) -> str:
     """Name the files, so that nobody trusts a lever that no drill reads."""
     return ", ".join(item.name for item in levers)
 
 
-def _named(project: Path, asked: argparse.Namespace) -> tuple[Lever | RemoteLever, ...]:
+def _named(project: Path, asked: argparse.Namespace) -> tuple[AnyLever, ...]:
     from gameday.plan.policyfile import find_policy  # noqa: PLC0415 - to engage must be quick
 
     return shared_levers(find_policy(project, asked.policy))

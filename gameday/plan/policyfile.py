@@ -21,6 +21,7 @@ from gameday.canonical import canonical, to_json
 from gameday.errors import PlanError
 from gameday.plan.border import validate
 from gameday.plan.keepingfile import KeepingIn, keeping
+from gameday.plan.objecturl import SCHEME, object_url
 from gameday.plan.policy import (
     LEASE_EXPIRES_NS,
     LEVER_SILENCE_NS,
@@ -88,13 +89,25 @@ def _zone(text: str) -> str:
 
 
 def _lever(text: str) -> str:
+    if text.startswith(SCHEME):
+        object_url(text)
+        return text
     parts = urlsplit(text)
     if not parts.scheme and Path(text).is_absolute():
         return text
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{text!r}: expected an absolute path, or an http or https URL")
+        raise ValueError(f"{text!r}: expected an absolute path, or an http, https or s3 URL")
     if parts.username or parts.password:
         raise ValueError("a lever's URL must not hold a password: the policy stands in every record")
+    return text
+
+
+def _leases(text: str) -> str:
+    if text.startswith(SCHEME):
+        object_url(text, is_prefix=True)
+        return text
+    if not Path(text).is_absolute():
+        raise ValueError(f"{text!r}: expected an absolute path, or something like s3://bucket/leases")
     return text
 
 
@@ -107,12 +120,6 @@ def _waivable(text: str) -> str:
 def _condition(text: str) -> str:
     if text not in CONDITION_KINDS:
         raise ValueError(f"{text!r}: expected one of {', '.join(CONDITION_KINDS)}")
-    return text
-
-
-def _absolute(text: str) -> str:
-    if not Path(text).is_absolute():
-        raise ValueError(f"{text!r}: expected an absolute path")
     return text
 
 
@@ -187,7 +194,7 @@ class PolicyIn(RulesIn, KeepingIn):
     waivers: list[WaiverIn] = Field(default_factory=list)
     levers: list[Annotated[str, AfterValidator(_lever)]] = Field(default_factory=list, max_length=8)
     lever_silence: Duration = LEVER_SILENCE_NS
-    leases: Annotated[str, AfterValidator(_absolute)] = ""
+    leases: Annotated[str, AfterValidator(_leases)] = ""
     lease_expires: Duration = LEASE_EXPIRES_NS
     experiments: ExperimentsIn | None = None
     retest_days: Annotated[int, Field(ge=1, le=3660)] = RETEST_DAYS

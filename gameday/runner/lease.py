@@ -1,8 +1,8 @@
 """Who may drill a target now: one drill at a time, from whatever machine.
 
-Between machines that is a file on a shared path, if the policy names one (`leases:`); for this machine
-alone see `gameday.runner.machinelease`. The file is made exclusively (by a link, which is atomic on
-network file systems too), says who holds it and until when, and is renewed five times as often as it
+Between machines that is a file on a shared path or an S3 object, if the policy names one (`leases:`);
+for this machine alone see `gameday.runner.machinelease`. It is made exclusively (see
+`gameday.runner.leasestore`), says who holds it and until when, and is renewed five times as often as it
 expires:
 
     gameday-<system>.lease  {"holder","machine","boot_id","pid","run","token","beat","expires_utc"}
@@ -15,7 +15,6 @@ has lost it and halts, before anybody else can take it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import secrets
@@ -28,7 +27,9 @@ from typing import Any
 
 from gameday.errors import Refused
 from gameday.hosts.words import one_line
+from gameday.plan.objecturl import ObjectUrl
 from gameday.procfs import boot_id
+from gameday.runner.leasestore import FileStore, LeaseStore, ObjectStore
 
 RENEWALS = 5
 LOST_SHARE = 0.8
@@ -38,9 +39,14 @@ LOOK_EVERY_S = 0.1
 class SharedLease:
     """A lease that machines share. Taken by `take`, kept by a thread, given back by `release`."""
 
-    def __init__(self, folder: Path, system: str, *, holder: str, run: str, expires_s: float) -> None:
-        name = hashlib.sha256(system.encode()).hexdigest()[:16]
-        self.path = folder / f"gameday-{name}.lease"
+    def __init__(
+        self, where: Path | ObjectUrl, system: str, *, holder: str, run: str, expires_s: float
+    ) -> None:
+        """Args: where: A folder on a shared path, or a prefix on S3."""
+        name = f"gameday-{hashlib.sha256(system.encode()).hexdigest()[:16]}.lease"
+        self.store: LeaseStore = (
+            FileStore(where / name) if isinstance(where, Path) else ObjectStore(where, name)
+        )
         self.run = run
         self.taken_over = ""
         self._system = system
@@ -53,22 +59,32 @@ class SharedLease:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def name(self) -> str:
+        """Where it lies, as messages say it."""
+        return self.store.name
+
     def take(self) -> None:
         """Take the lease, and keep it from here on.
 
         Raises:
             Refused: Another drill holds it, or nobody can tell.
         """
-        asked_s = time.monotonic()
         try:
-            if not self._make():
-                self._take_over(self._read())
+            self.store.prepare(self._token)
+            asked_s = time.monotonic()
+            if not self.store.make(self._record()):
+                self._take_over(*self.store.read())
                 asked_s = time.monotonic()
         except OSError as error:
+            self.store.close()
             raise Refused(
-                f"the lease {self.path} cannot be taken: {error.strerror}",
+                f"the lease {self.name} cannot be taken: {error.strerror or error}",
                 todo="Without it two drills could meet; see `leases:` in the policy.",
             ) from error
+        except Refused:
+            self.store.close()
+            raise
         self._kept_s = asked_s
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
@@ -79,7 +95,7 @@ class SharedLease:
             return self._lost
         silent_s = time.monotonic() - self._kept_s
         if silent_s > self._expires_s * LOST_SHARE:
-            return f"the lease {self.path} could not be renewed for {silent_s:.1f} s of {self._expires_s:g} s"
+            return f"the lease {self.name} could not be renewed for {silent_s:.1f} s of {self._expires_s:g} s"
         return ""
 
     def release(self) -> None:
@@ -88,32 +104,24 @@ class SharedLease:
             return
         self._ending.set()
         self._thread.join(2.0)
-        if self._thread.is_alive() or self._lost:
-            return
         try:
-            if self._read().get("token") == self._token:
-                self.path.unlink()
+            if self._thread.is_alive() or self._lost:
+                return
+            found, tag = self.store.read()
+            if found.get("token") == self._token:
+                self.store.remove(tag)
         except (OSError, Refused):
             return  # It expires by itself.
+        finally:
+            self.store.close()
 
     # --- making and keeping ------------------------------------------------------------------
 
-    def _make(self) -> bool:
-        """Make the file; tell whether it was not there."""
-        fresh = self._write()
-        try:
-            os.link(fresh, self.path)
-        except FileExistsError:
-            return False
-        finally:
-            fresh.unlink()
-        return True
-
-    def _write(self) -> Path:
-        """Write what we are into a file of our own beside the lease."""
+    def _record(self) -> dict[str, Any]:
+        """Return what is written next."""
         self._beat += 1
         until = datetime.now(UTC) + timedelta(seconds=self._expires_s)
-        record = {
+        return {
             "holder": self._holder,
             "machine": platform.node(),
             "boot_id": boot_id(),
@@ -124,13 +132,6 @@ class SharedLease:
             "beat": self._beat,
             "expires_utc": until.isoformat(timespec="milliseconds"),
         }
-        fresh = self.path.with_name(f".{self.path.name}.{self._token}")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-        return fresh
 
     def _keep(self) -> None:
         while not self._ending.wait(self._expires_s / RENEWALS):
@@ -143,53 +144,32 @@ class SharedLease:
 
     def _renew(self) -> None:
         asked_s = time.monotonic()
-        found = self._read()
+        found, tag = self.store.read()
         if found.get("token") != self._token:
-            self._lost = f"the lease {self.path} was taken by {_who(found)}"
+            self._lost = f"the lease {self.name} was taken by {_who(found)}"
             return
-        self._write().replace(self.path)
+        if not self.store.renew(self._record(), tag):
+            return  # Changed between the two: the next look says by whom.
         if time.monotonic() - self._kept_s > self._expires_s:
             # Somebody may have taken it meanwhile, and we have just written over theirs: both must stop.
-            self._lost = f"the lease {self.path} was renewed too late"
+            self._lost = f"the lease {self.name} was renewed too late"
             return
         self._kept_s = asked_s
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self.path.read_bytes()[: 1 << 16])
-        except FileNotFoundError:
-            return {}
-        except (ValueError, RecursionError) as error:
-            raise Refused(
-                f"the lease {self.path} is not readable: {one_line(str(error), 100)}",
-                todo="When you know that no drill runs against this target, remove the file.",
-            ) from None
-        return found if isinstance(found, dict) else {}
-
     # --- taking over -------------------------------------------------------------------------
 
-    def _take_over(self, found: dict[str, Any]) -> None:
+    def _take_over(self, found: dict[str, Any], tag: str) -> None:
+        if found.get("token") == self._token:
+            return  # Our own: it was made, and its answer was lost.
         who = _who(found)
         if not _has_passed(found):
             raise Refused(
                 f"another drill holds this target's lease: {who}",
-                todo=f"Wait for it, or halt it there. The lease is {self.path}.",
+                todo=f"Wait for it, or halt it there. The lease is {self.name}.",
             )
         self._watch(found, who)
-        lock = self.path.with_name(f"{self.path.name}.takeover")
-        try:
-            os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-        except FileExistsError:
-            raise Refused(
-                f"another drill is taking over the expired lease of {who}",
-                todo=f"If none is, remove {lock} and try again.",
-            ) from None
-        try:
-            if self._read() != found:
-                raise Refused(f"the lease of {who} was renewed or taken while we waited")
-            self._write().replace(self.path)
-        finally:
-            lock.unlink(missing_ok=True)
+        if not self.store.overtake(self._record(), found, tag):
+            raise Refused(f"the lease of {who} was renewed or taken while we waited")
         self.taken_over = (
             f"took over the expired lease of {who}; its runner gave no sign of life for "
             f"{self._expires_s:g} s. If its faults are still in place: `gameday recover` in its project"
@@ -199,7 +179,7 @@ class SharedLease:
         """Give the holder its whole lifetime by our own clock to show that it lives."""
         until_s = time.monotonic() + self._expires_s
         while time.monotonic() < until_s:
-            if self._read() != found:
+            if self.store.read()[0] != found:
                 raise Refused(f"another drill holds this target's lease: {who}; the clocks disagree")
             time.sleep(LOOK_EVERY_S)
 

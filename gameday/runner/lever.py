@@ -1,8 +1,8 @@
 """The safety levers: engaged, one of them halts what runs and refuses what would start.
 
 The project's own is one small file, `.gameday/lever.json`; it is engaged when it is there. A policy may
-name more: files on a shared path and http(s) URLs. Those must be there and say which way they stand,
-because a share that is not mounted looks just like a lever that nobody engaged:
+name more: files on a shared path, http(s) URLs and S3 objects. Those must be there and say which way they
+stand, because a share that is not mounted looks just like a lever that nobody engaged:
 
     {"engaged": true, "by": "m.okafor", "utc": "2026-11-24T20:00:00Z", "reason": "incident 4711"}
 
@@ -24,13 +24,16 @@ from urllib.parse import urlsplit
 
 from gameday.errors import LeverUnreadable, NotAuthorised, Refused
 from gameday.hosts.clock import utc_text
+from gameday.hosts.objectlink import ObjectLink
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS
+from gameday.plan.objecturl import SCHEME, ObjectUrl, object_url
 from gameday.plan.policy import Policy, default_policy
 
 LOOK_EVERY_S = 0.25
 ASK_EVERY_S = 1.0
 FIRST_WORD_S = 5.0
+FIRST_OBJECT_S = 15.0  # Its host is started first.
 HTTP_TIMEOUT_S = 3.0
 ANSWER_MAX = 1 << 16
 
@@ -132,6 +135,59 @@ class RemoteLever:
         return _said(self.name, data, engaged=None)
 
 
+class ObjectLever:
+    """One lever that is an S3 object. Like a shared file it must be there; who may write it is up to S3."""
+
+    def __init__(self, at: ObjectUrl) -> None:
+        self.name = at.text
+        self._at = at
+        self._link = ObjectLink()
+
+    def engage(self, *, by: str, reason: str) -> None:
+        """Engage it, whatever stands there.
+
+        Raises:
+            Refused: It cannot be written.
+        """
+        self._put({"engaged": True, "by": by, "reason": reason, "utc": utc_text()})
+
+    def release(self, *, by: str = "") -> bool:
+        """Release it; tell whether it was engaged, as far as that can be told. Raises as `engage`."""
+        try:
+            was_engaged = bool(self.read())
+        except LeverUnreadable:
+            was_engaged = True
+        self._put({"engaged": False, "by": by, "reason": "", "utc": utc_text()})
+        return was_engaged
+
+    def read(self) -> str:
+        """Return who engaged it and why; empty when it is released.
+
+        Raises:
+            LeverUnreadable: It cannot be told; also where there is no such object.
+        """
+        try:
+            said = self._link.ask(self._at, "get")
+        except OSError as error:
+            raise _unreadable(self.name, str(error)) from None
+        if not said.is_there:
+            raise _unreadable(self.name, "there is no such object; `gameday lever release --shared` makes it")
+        return _said(self.name, said.body.encode(), engaged=None)
+
+    def close(self) -> None:
+        """End the process that talks to S3."""
+        self._link.close()
+
+    def _put(self, record: dict[str, Any]) -> None:
+        try:
+            self._link.ask(self._at, "put", body=json.dumps(record))
+        except OSError as error:
+            raise Refused(f"the lever {self.name} cannot be written: {error}") from None
+
+
+AnyLever = Lever | RemoteLever | ObjectLever
+
+
 def _said(name: str, data: bytes, *, engaged: bool | None) -> str:
     """Return what a lever's JSON says. `engaged` is what it means when it does not say."""
     try:
@@ -156,12 +212,15 @@ def project_lever(project: Path) -> Lever:
     return Lever(project / ".gameday" / "lever.json")
 
 
-def shared_levers(policy: Policy) -> tuple[Lever | RemoteLever, ...]:
+def shared_levers(policy: Policy) -> tuple[AnyLever, ...]:
     """Return the levers that a policy names."""
-    return tuple(
-        Lever(Path(text), is_shared=True) if text.startswith("/") else RemoteLever(text)
-        for text in policy.levers
-    )
+    return tuple(map(_lever, policy.levers))
+
+
+def _lever(text: str) -> AnyLever:
+    if text.startswith(SCHEME):
+        return ObjectLever(object_url(text))
+    return Lever(Path(text), is_shared=True) if text.startswith("/") else RemoteLever(text)
 
 
 class Levers:
@@ -184,14 +243,14 @@ class Levers:
             NotAuthorised: One is engaged.
             LeverUnreadable: One cannot be read, or does not answer in time.
         """
-        until_s = time.monotonic() + FIRST_WORD_S
+        began_s = time.monotonic()
         for watch in self._watches:
-            watch.heard.wait(max(until_s - time.monotonic(), 0.0))
+            watch.heard.wait(max(began_s + watch.first_word_s - time.monotonic(), 0.0))
             if watch.reason:
                 todo = f"When it is safe, release {watch.lever_name}."
                 raise NotAuthorised(f"the safety lever is {watch.reason}", todo=todo)
             if watch.trouble or watch.read_s is None:
-                late = f"the lever {watch.lever_name} gives no answer within {FIRST_WORD_S:g} s"
+                late = f"the lever {watch.lever_name} gives no answer within {watch.first_word_s:g} s"
                 raise LeverUnreadable(
                     watch.trouble or late, todo="Nothing starts while a lever cannot be read."
                 )
@@ -216,16 +275,19 @@ class Levers:
     def close(self) -> None:
         """Stop reading. A thread that hangs is left behind; it can do no harm."""
         self._ending.set()
+        for watch in self._watches:
+            watch.close()
 
 
 class _Watch(threading.Thread):
     """Reads one lever again and again. Others only look at what it last saw."""
 
-    def __init__(self, lever: Lever | RemoteLever, ending: threading.Event) -> None:
+    def __init__(self, lever: AnyLever, ending: threading.Event) -> None:
         super().__init__(name="lever", daemon=True)
         self._lever = lever
         self._ending = ending
         self._pause_s = LOOK_EVERY_S if isinstance(lever, Lever) else ASK_EVERY_S
+        self.first_word_s = FIRST_OBJECT_S if isinstance(lever, ObjectLever) else FIRST_WORD_S
         self.heard = threading.Event()
         self.began_s = time.monotonic()
         self.read_s: float | None = None
@@ -236,6 +298,11 @@ class _Watch(threading.Thread):
     def lever_name(self) -> str:
         """How the lever is called."""
         return self._lever.name
+
+    def close(self) -> None:
+        """Give up what the lever needs to be read."""
+        if isinstance(self._lever, ObjectLever):
+            self._lever.close()
 
     def run(self) -> None:
         while not self._ending.is_set():

@@ -20,6 +20,7 @@ from gameday.hosts.whoami import login_name
 from gameday.plan.approvals import START, parse_utc
 from gameday.plan.lasting import left_ns
 from gameday.plan.model import NS, Plan
+from gameday.plan.objecturl import SCHEME, ObjectUrl, object_url
 from gameday.plan.permit import Permit, judge, waiver_for
 from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
@@ -147,8 +148,17 @@ def _take_leases(
     if not policy.leases:
         return None
     lease = SharedLease(
-        Path(policy.leases), found.system, holder=operator, run=run, expires_s=policy.lease_expires_ns / NS
+        lease_place(policy.leases),
+        found.system,
+        holder=operator,
+        run=run,
+        expires_s=policy.lease_expires_ns / NS,
     )
     lease.take()
     stack.callback(lease.release)
     return lease
+
+
+def lease_place(text: str) -> Path | ObjectUrl:
+    """Return where a policy's leases lie: a shared path, or a prefix on S3."""
+    return object_url(text, is_prefix=True) if text.startswith(SCHEME) else Path(text)

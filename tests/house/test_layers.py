@@ -54,7 +54,7 @@ ONLY_IN = {
         "hosts/loadmaster.py",
         "hosts/loadworker.py",
     },
-    "boto3": {"hosts/sink.py", "hosts/s3store.py", "actions/aws/session.py"},
+    "boto3": {"hosts/sink.py", "hosts/objecthost.py", "hosts/s3store.py", "actions/aws/session.py"},
     "cryptography": {"evidence/signer.py"},
     "redis": {"hosts/redisstore.py", "lab/kvorders.py", "lab/sentinel.py"},
     "rfc3161_client": {"hosts/timestamp.py"},
@@ -64,7 +64,7 @@ ONLY_IN = {
 }
 ENTRIES = {
     "gameday.hosts.actionhost", "gameday.hosts.ledgerhost", "gameday.hosts.loadhost", "gameday.runner.watchdog",
-    "gameday.evidence.signer", "gameday.hosts.timestamp", "gameday.hosts.sink",
+    "gameday.evidence.signer", "gameday.hosts.timestamp", "gameday.hosts.sink", "gameday.hosts.objecthost",
     "gameday.chaostoolkit.__main__",
 }  # fmt: skip
 

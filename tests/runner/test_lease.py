@@ -130,7 +130,7 @@ def test_a_holder_that_was_stopped_knows_that_it_lost(tmp_path, holder):
 def test_losing_the_file_is_noticed(tmp_path):
     mine = lease_of(tmp_path, 1.0)
     mine.take()
-    mine.path.unlink()
+    mine.store.path.unlink()
     give_up_s = time.monotonic() + 10
     while not mine.lost():
         assert time.monotonic() < give_up_s
@@ -144,8 +144,8 @@ def test_a_share_that_goes_away_is_noticed_before_the_lease_expires(tmp_path):
     folder.mkdir()
     mine = lease_of(folder, 1.0)
     mine.take()
-    mine.path.unlink()
-    mine.path.mkdir()  # as unreadable as a share can be, for root too
+    mine.store.path.unlink()
+    mine.store.path.mkdir()  # as unreadable as a share can be, for root too
     began_s = time.monotonic()
     while not mine.lost():
         assert time.monotonic() - began_s < 10
@@ -158,14 +158,14 @@ def test_a_holder_whose_clock_is_behind_is_left_alone(tmp_path):
     mine = lease_of(tmp_path, 1.0)
     theirs = {"holder": "x", "machine": "m", "run": "r", "token": "t", "beat": 1}
     theirs["expires_utc"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    mine.path.write_text(json.dumps(theirs))
+    mine.store.path.write_text(json.dumps(theirs))
     beat = subprocess.Popen(
         [
             sys.executable,
             "-c",
             "import json,sys,time\nfrom pathlib import Path\np=Path(sys.argv[1]); d=json.loads(p.read_text())\n"
             "while True:\n time.sleep(0.2); d['beat']+=1; q=p.with_suffix('.n'); q.write_text(json.dumps(d)); q.replace(p)",
-            str(mine.path),
+            str(mine.store.path),
         ]
     )
     try:
@@ -181,17 +181,17 @@ def test_a_holder_whose_clock_is_behind_is_left_alone(tmp_path):
 )
 def test_a_lease_that_nobody_understands_is_not_taken(tmp_path, data):
     mine = lease_of(tmp_path)
-    mine.path.write_text(data)
+    mine.store.path.write_text(data)
     with pytest.raises(Refused):
         mine.take()
-    assert mine.path.read_text() == data
+    assert mine.store.path.read_text() == data
 
 
 def test_two_that_take_over_at_once_do_not_both_get_it(tmp_path):
     mine = lease_of(tmp_path, 0.3)
     old = {"token": "t", "expires_utc": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
-    mine.path.write_text(json.dumps(old))
-    mine.path.with_name(mine.path.name + ".takeover").touch()
+    mine.store.path.write_text(json.dumps(old))
+    mine.store.path.with_name(mine.store.path.name + ".takeover").touch()
     with pytest.raises(Refused, match="is taking over"):
         mine.take()
 
