@@ -71,7 +71,7 @@ class Api:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = kind or "application/json"
-        with _plainly(f"{method} {path}"):
+        with plainly(f"{method} {path}"):
             request = self.link.param_serialize(
                 method, path, query_params=sorted(query.items()), header_params=headers, body=body,
                 auth_settings=["BearerToken"],
@@ -113,13 +113,28 @@ class Api:
         """Return the path of an object or list of this namespace in a group such as `apps/v1`."""
         return f"/apis/{group}/namespaces/{self.namespace}/{kind}" + _last(name)
 
+    def socket(self, path: str, query: Sequence[tuple[str, str]], protocol: str) -> Any:
+        """Open a websocket, for what is heard of while it goes on.
+
+        Raises:
+            Exception: Whichever the libraries below have; `plainly` says it in one line.
+        """
+        from kubernetes.stream import ws_client  # noqa: PLC0415 - commands in containers alone
+
+        settings = self.link.configuration
+        headers = {"sec-websocket-protocol": protocol}
+        if token := settings.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            headers["authorization"] = token
+        url = ws_client.get_websocket_url(settings.host + path, list(query))
+        return ws_client.create_websocket(settings, url, headers)
+
     def through(self, function: Callable[..., Any], **arguments: Any) -> Any:
         """Carry out a function of Chaos Toolkit's Kubernetes extension over this connection.
 
         Raises:
             ActionError: It failed.
         """
-        with _lent(function, self.link), _plainly(function.__name__):
+        with _lent(function, self.link), plainly(function.__name__):
             return function(**arguments)
 
 
@@ -336,8 +351,12 @@ def _lent(function: Callable[..., Any], link: client.ApiClient) -> Iterator[None
 
 
 @contextmanager
-def _plainly(what: str) -> Iterator[None]:
-    """Say in one line what went wrong, whichever of the libraries below says it in which way."""
+def plainly(what: str) -> Iterator[None]:
+    """Say in one line what went wrong, whichever of the libraries below says it in which way.
+
+    Raises:
+        ActionError: Whatever it was.
+    """
     try:
         yield
     except ActionError:

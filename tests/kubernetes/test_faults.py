@@ -39,7 +39,7 @@ def test_the_draw_is_without_replacement_and_can_be_repeated(plane, space):
     from gameday.actions import kubeapi, kubernetes
 
     api = kubeapi.connect(**space)
-    draws = [kubeapi.names(kubernetes._draw(api, "app=web", 2, seed)) for seed in (1, 1, 2, 3, 4, 5)]
+    draws = [kubeapi.names(kubernetes.draw(api, "app=web", 2, seed)) for seed in (1, 1, 2, 3, 4, 5)]
     assert draws[0] == draws[1] and len(set(draws)) > 1
     assert all(len(set(draw.split(", "))) == 2 for draw in draws)
     with pytest.raises(ActionError, match="matches 3 pods"):
