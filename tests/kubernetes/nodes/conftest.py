@@ -37,7 +37,7 @@ APPLETS = (
     "rm",
 )
 SERVE = 'echo well > /www/health; echo "$IDENTITY" > /www/identity; exec httpd -f -p 8080 -h /www'
-IDENTITY = {"environment": "lab", "id": "shop-on-nodes", "nodes": [{"name": name} for name in NODES]}
+IDENTITY = {"environment": "lab", "id": "shop-on-nodes", "nodes": list(NODES)}
 _NUMBER = itertools.count(1)
 
 
@@ -51,7 +51,7 @@ class Site:
 
     def up(self) -> None:
         for words in (
-            "link add gd0 type dummy", *(f"addr add 10.88.0.{n + 1}/24 dev gd0" for n in range(len(NODES))),
+            "link add gd0 type veth peer name gd1", "link set gd1 up", *(f"addr add 10.88.0.{n + 1}/24 dev gd0" for n in range(len(NODES))),
             "link set gd0 up", "route add default dev gd0",
         ):  # fmt: skip
             subprocess.run(["ip", *words.split()], check=True)
