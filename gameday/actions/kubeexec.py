@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from websocket import WebSocketTimeoutException
+
 from gameday.actions import kubeapi
 from gameday.actions.http import ActionError
 from gameday.actions.kubeapi import Api, connect, noted
@@ -172,11 +174,11 @@ def _run(
 def _listen(socket: Any, give_up_s: float, timeout_s: float) -> tuple[int, str, str]:
     said = {_STDOUT: b"", _STDERR: b"", _STATUS: b""}
     while not said[_STATUS]:
-        left_s = give_up_s - time.monotonic()
-        if left_s <= 0:
-            raise ActionError(f"no end after {timeout_s:g} s; what it did is not known")
-        socket.settimeout(left_s)
-        data = socket.recv()
+        socket.settimeout(max(give_up_s - time.monotonic(), 0.001))
+        try:
+            data = socket.recv()
+        except WebSocketTimeoutException:
+            raise ActionError(f"no end after {timeout_s:g} s; what it did is not known") from None
         if not data:
             raise ActionError("the connection was closed before it ended; what it did is not known")
         data = data.encode() if isinstance(data, str) else data
