@@ -31,7 +31,8 @@ test-all: $(STAMP) ## everything, the slow tests too
 	@$(BIN)/python -m pytest $(T) -n 2
 
 test-kubernetes: $(STAMP) ## drills on a real Kubernetes control plane; builds it once (5 minutes, apt)
-	@tests/kubernetes/build.sh && $(BIN)/python -m pytest tests/kubernetes -n 0 --ignore tests/kubernetes/nodes
+	@tests/kubernetes/build.sh && $(BIN)/python -m tests.kubernetes.schemas
+	@$(BIN)/python -m pytest tests/kubernetes -n 0 --ignore tests/kubernetes/nodes
 
 test-kubernetes-nodes: $(STAMP) ## drills on two real nodes with containers, as root, in namespaces of their own
 	@tests/kubernetes/nodes.sh
