@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 T ?= tests
 
-.PHONY: help venv drill test test-all lint test-kubernetes mutants killpoints soak golden bench clean
+.PHONY: help venv drill test test-all lint test-kubernetes test-kubernetes-nodes mutants killpoints soak golden bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
 
 venv: $(STAMP) ## make .venv with everything in it
 
@@ -31,7 +31,11 @@ test-all: $(STAMP) ## everything, the slow tests too
 	@$(BIN)/python -m pytest $(T) -n 2
 
 test-kubernetes: $(STAMP) ## drills on a real Kubernetes control plane; builds it once (5 minutes, apt)
-	@tests/kubernetes/build.sh && $(BIN)/python -m pytest tests/kubernetes -n 0
+	@tests/kubernetes/build.sh && $(BIN)/python -m tests.kubernetes.schemas
+	@$(BIN)/python -m pytest tests/kubernetes -n 0 --ignore tests/kubernetes/nodes
+
+test-kubernetes-nodes: $(STAMP) ## drills on two real nodes with containers, as root, in namespaces of their own
+	@tests/kubernetes/nodes.sh
 
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check gameday tests loadprofiles

@@ -51,9 +51,9 @@ def _is_module(module: str) -> bool:
 
 
 def _value(text: str) -> Any:
-    """Return a text as it is, or an object where it is one in JSON: tags, states."""
+    """Return a text as it is, or an object or list where it is one in JSON: tags, states, words."""
     try:
-        return json.loads(text) if text.startswith('{"') else text
+        return json.loads(text) if text.startswith(('{"', '["', "[]")) else text
     except ValueError:
         return text
 

@@ -39,7 +39,7 @@ PAUSE_S = 0.1
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 LABEL = "gameday-fault"
-_TRIES = 5
+_TRIES = 10  # A node's status changes every few seconds, and a busy runner is slow between two requests.
 _CONFLICT, _ABSENT = 409, 404
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?\Z")
 _PAIR = re.compile(r"([A-Za-z0-9][\w./-]{0,250})=([A-Za-z0-9][\w.-]{0,62})\Z")
@@ -71,7 +71,7 @@ class Api:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = kind or "application/json"
-        with _plainly(f"{method} {path}"):
+        with plainly(f"{method} {path}"):
             request = self.link.param_serialize(
                 method, path, query_params=sorted(query.items()), header_params=headers, body=body,
                 auth_settings=["BearerToken"],
@@ -113,13 +113,29 @@ class Api:
         """Return the path of an object or list of this namespace in a group such as `apps/v1`."""
         return f"/apis/{group}/namespaces/{self.namespace}/{kind}" + _last(name)
 
+    def socket(self, path: str, query: Sequence[tuple[str, str]], protocol: str) -> Any:
+        """Open a websocket, for what is heard of while it goes on.
+
+        Raises:
+            Exception: Whichever the libraries below have; `plainly` says it in one line.
+        """
+        from kubernetes.stream import ws_client  # noqa: PLC0415 - commands in containers alone
+
+        library: Any = ws_client
+        settings = self.link.configuration
+        headers = {"sec-websocket-protocol": protocol}
+        if token := settings.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            headers["authorization"] = token
+        url = library.get_websocket_url(settings.host + path, list(query))
+        return library.create_websocket(settings, url, headers)
+
     def through(self, function: Callable[..., Any], **arguments: Any) -> Any:
         """Carry out a function of Chaos Toolkit's Kubernetes extension over this connection.
 
         Raises:
             ActionError: It failed.
         """
-        with _lent(function, self.link), _plainly(function.__name__):
+        with _lent(function, self.link), plainly(function.__name__):
             return function(**arguments)
 
 
@@ -227,18 +243,29 @@ def note(
     Raises:
         ActionError: A change of that name or kind is in place, or the object cannot be annotated.
     """
+    for _ in range(_TRIES):
+        item: dict[str, Any] = api.ask("GET", path)
+        _check_free(item, path, name, kind)
+        text = json.dumps({"kind": kind, "prior": prior(item)}, sort_keys=True)
+        version = item["metadata"]["resourceVersion"]
+        body: dict[str, Any] = {"metadata": {"resourceVersion": version, "annotations": {_key(name): text}}}
+        if spec is not None:
+            body["spec"] = spec
+        try:
+            api.ask("PATCH", path, body, kind=MERGE)
+        except Refusal as error:
+            if error.status != _CONFLICT:
+                raise
+        else:
+            return item
+    raise ActionError(f"{path} is changed by somebody else all the time; nothing was changed here")
+
+
+def _check_free(item: dict[str, Any], path: str, name: str, kind: str) -> None:
     key = _key(name)
-    item: dict[str, Any] = api.ask("GET", path)
     for other, text in (item["metadata"].get("annotations") or {}).items():
         if other == key or (other.startswith("gameday/") and _said(text).get("kind") == kind):
             raise ActionError(f"{path}: {other} is in place already: undo it first")
-    text = json.dumps({"kind": kind, "prior": prior(item)}, sort_keys=True)
-    version = item["metadata"]["resourceVersion"]
-    body: dict[str, Any] = {"metadata": {"resourceVersion": version, "annotations": {key: text}}}
-    if spec is not None:
-        body["spec"] = spec
-    api.ask("PATCH", path, body, kind=MERGE)
-    return item
 
 
 def noted(item: dict[str, Any] | None, name: str) -> Any:
@@ -336,8 +363,12 @@ def _lent(function: Callable[..., Any], link: client.ApiClient) -> Iterator[None
 
 
 @contextmanager
-def _plainly(what: str) -> Iterator[None]:
-    """Say in one line what went wrong, whichever of the libraries below says it in which way."""
+def plainly(what: str) -> Iterator[None]:
+    """Say in one line what went wrong, whichever of the libraries below says it in which way.
+
+    Raises:
+        ActionError: Whatever it was.
+    """
     try:
         yield
     except ActionError:

@@ -1,4 +1,4 @@
-"""Faults in workloads on Kubernetes: pods terminated, deployments scaled and rolled, commands in containers.
+"""Faults in workloads on Kubernetes: pods terminated, deployments scaled and rolled.
 
 Each action names the kubeconfig, the context, the namespace and what it touches; none has a default. What
 heals by itself (terminated pods) has no undo but a watch: it is over when as many pods are ready as their
@@ -8,7 +8,6 @@ controllers ask for. The others write down what they change at the object itself
 from __future__ import annotations
 
 import random
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from gameday.actions import faults, kubeapi
 from gameday.actions.http import ActionError
 from gameday.actions.kubeapi import Api, connect, noted
 
-__all__ = ["execute", "is_rolled", "is_scaled", "is_short", "roll", "scale", "terminate", "unroll",
+__all__ = ["is_rolled", "is_scaled", "is_short", "roll", "scale", "terminate", "unroll",
            "unscale", "wait_replicas"]  # fmt: skip
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 WAIT_S = 120.0
@@ -48,7 +47,7 @@ def terminate(
         ActionError: Fewer match, one of them would not come back, or a pod is still there.
     """
     api = connect(kubeconfig, context, namespace)
-    chosen = _draw(api, selector, count, seed)
+    chosen = draw(api, selector, count, seed)
     lonely = [pod for pod in chosen if not any(o.get("controller") for o in _owners(pod))]
     if lonely:
         raise ActionError(f"{kubeapi.names(lonely)}: no controller would bring it back")
@@ -219,43 +218,12 @@ def is_rolled(
     return _template(item, prior["container"]) != {k: prior[k] for k in ("restarted", "image")}
 
 
-def execute(
-    kubeconfig: str,
-    context: str,
-    namespace: str,
-    selector: str,
-    container: str,
-    command: list[str],
-    count: int = 1,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Run a command in a container of `count` pods. What it does no one can know: the plan says the undo.
+def draw(api: Api, selector: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Draw `count` of the pods that a selector matches, without replacement; the same seed draws the same.
 
     Raises:
-        ActionError: Too few pods match, they have no such container, or the command failed in one.
+        ActionError: Fewer match.
     """
-    if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-        raise ActionError(f"command {command!r}: expected a list of words")
-    from chaosk8s.pod.actions import exec_in_pods  # noqa: PLC0415 - two seconds, for this action alone
-
-    api = connect(kubeconfig, context, namespace)
-    chosen = _draw(api, selector, count, seed)
-    without = [p for p in chosen if container not in [c["name"] for c in p["spec"]["containers"]]]
-    if without or not container:
-        raise ActionError(f"{kubeapi.names(without or chosen)}: no container {container!r}")
-    pattern = f"^({'|'.join(re.escape(p['metadata']['name']) for p in chosen)})$"
-    done = api.through(
-        exec_in_pods, cmd=command, label_selector=selector, name_pattern=pattern, all=True, ns=namespace,
-        container_name=container, request_timeout=int(WAIT_S),
-    )  # fmt: skip
-    failed = [item for item in done if item["exit_code"] not in (0, "0")]
-    if failed or len(done) != len(chosen):
-        said = failed[0]["stderr"] if failed else f"ran in {len(done)} of {len(chosen)} pods"
-        raise ActionError(f"{' '.join(command)}: {said}")
-    return {"says": f"ran in {kubeapi.names(chosen)}", "stdout": [item["stdout"] for item in done]}
-
-
-def _draw(api: Api, selector: str, count: int, seed: int) -> list[dict[str, Any]]:
     if not isinstance(count, int) or count < 1:
         raise ActionError(f"count {count!r}: expected a whole number from 1")
     found = sorted(filter(_stays, _pods(api, selector)), key=lambda pod: str(pod["metadata"]["name"]))

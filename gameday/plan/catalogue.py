@@ -348,9 +348,14 @@ def _manual(inverse: Inverse, values: Mapping[str, Any]) -> str:
 
 
 def _fill(template: str, values: Mapping[str, Any], *, quote: bool) -> str:
-    """Return the template with its values filled in, `quote`d for a shell where they need it."""
+    """Return the template with its values filled in, `quote`d for a shell where they need it.
+
+    `{key}` is a list's words, `{key!j}` the list in JSON, as `python -m gameday.actions` takes it.
+    """
 
     def text(match: re.Match[str]) -> str:
+        if match[2]:
+            return shlex.quote(json.dumps(values.get(match[1]) or []))
         value = values.get(match[1], "" if quote else "any")
         if isinstance(value, dict):
             pairs = ",".join(f"{key}={item}" for key, item in sorted(value.items()))
@@ -359,7 +364,7 @@ def _fill(template: str, values: Mapping[str, Any], *, quote: bool) -> str:
             return shlex.join(map(str, value)) if quote else ",".join(map(str, value))
         return _quoted(str(value)) if quote else str(value)
 
-    return re.sub(r"\{(\w+)\}", text, template)
+    return re.sub(r"\{(\w+)(!j)?\}", text, template)
 
 
 def _quoted(text: str) -> str:

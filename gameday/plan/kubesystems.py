@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gameday.plan.inverse import ACTIONS, Inverse
 
 _NOTED = (
@@ -81,6 +83,20 @@ KUBE_INVERSES: dict[str, Inverse] = {
     ),
     f"{ACTIONS}.kubernetes.scale": _deployment("unscale", "is_scaled", "gameday-scale"),
     f"{ACTIONS}.kubernetes.roll": _deployment("unroll", "is_rolled", "gameday-roll"),
+    f"{ACTIONS}.kubeexec.execute": replace(
+        _inverse(
+            "kubeexec.take_back",
+            "kubeexec.is_executed",
+            (*_SPACE, "selector", "container", "check"),
+            "pods:{namespace}/{selector}",
+            "gameday-exec",
+            survives=_NOTED,
+            manual=f"{_HAND} kubeexec.take_back kubeconfig={{kubeconfig}} context={{context}} "
+            "namespace={namespace} selector={selector} container={container} name={name} "
+            "check={check!j} undo_command={undo_command!j}",
+        ),
+        undo_keep=("undo_command",),
+    ),
     f"{ACTIONS}.kubenodes.cordon": _node("gameday-cordon"),
     f"{ACTIONS}.kubenodes.drain": _node("gameday-drain"),
     f"{ACTIONS}.kubenet.deny_ingress": _policy("gameday-deny-ingress"),

@@ -19,7 +19,7 @@ from gameday.plan.inverse import ACTIONS
 from gameday.plan.model import Activity, Plan, ProbeKind
 
 CLUSTER = ""
-_FAMILIES = ("kubernetes", "kubenodes", "kubenet", "kubesteps", "kubeprobes")
+_FAMILIES = ("kubeexec", "kubernetes", "kubenodes", "kubenet", "kubesteps", "kubeprobes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ _POLICY = (Need("networking.k8s.io", "networkpolicies", ("create",)), _PODS)
 _MESH = Need("chaos-mesh.org", "{kind}", ("get", "delete"), "name")
 _SHIFTED = Need("networking.k8s.io", "ingresses", ("get", "patch"), "ingress")
 _SERVICE = Need("", "services", ("get", "patch"), "service")
+_EXEC = Need("", "pods/exec", ("create", "get"))
 _SEES_PODS = (_PODS, *_CONTROLLERS)
 _LIFTED = (Need("networking.k8s.io", "networkpolicies", ("get", "delete"), "name"),)
 
@@ -48,7 +49,10 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "kubernetes.terminate": (_PODS, Need("", "pods", ("delete",))),
     "kubernetes.wait_replicas": _SEES_PODS,
     "kubernetes.is_short": _SEES_PODS,
-    "kubernetes.execute": (_PODS, Need("", "pods/exec", ("get", "create"))),
+    # A pod is marked before the command runs in it. Over a websocket, exec is asked for with GET.
+    "kubeexec.execute": (Need("", "pods", ("get", "list", "patch")), _EXEC),
+    "kubeexec.take_back": (Need("", "pods", ("get", "list", "patch")), _EXEC),
+    "kubeexec.is_executed": (_PODS, _EXEC),
     **dict.fromkeys(
         ("kubernetes.scale", "kubernetes.unscale", "kubernetes.roll", "kubernetes.unroll"), (_DEPLOYMENT,)
     ),

@@ -16,6 +16,16 @@ go=/usr/lib/go-1.19/bin
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
+patiently() { # the archive is another machine, and somebody else may be installing something: three tries
+  local tries=1
+  until "$@"; do
+    if [ "$tries" = 3 ]; then echo "build.sh: $* failed three times: is Debian's archive reachable?" >&2; return 1; fi
+    sleep $((tries * 5)); tries=$((tries + 1))
+  done
+}
+
+apt=(apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300)
+
 link() {
   for name in $names; do ln -sfn kubernetes "$out/$name"; done
   "$out/kubectl" version --client --short
@@ -27,13 +37,13 @@ fetch() { # the source package, by a list of its own, so that the machine's stay
   archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 debian || true)
   echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${archive:-http://deb.debian.org/debian} $suite main" > sources.list
   local own=(-o "Dir::Etc::sourcelist=$PWD/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists")
-  apt-get "${own[@]}" -q update
-  apt-get "${own[@]}" -q source --download-only kubernetes
+  patiently "${apt[@]}" "${own[@]}" update
+  patiently "${apt[@]}" "${own[@]}" source --download-only kubernetes
   tar xzf kubernetes_1.20*.orig.tar.gz
 }
 
 mend() { # its reflect2 is older than Go 1.18 and kills the API server when a custom object is written as JSON
-  apt-get -q download golang-github-modern-go-reflect2-dev
+  patiently "${apt[@]}" download golang-github-modern-go-reflect2-dev
   dpkg -x golang-github-modern-go-reflect2-dev_*.deb reflect2
   local vendored=kubernetes-$version/vendor/github.com/modern-go/reflect2
   rm -f "$vendored"/*.go "$vendored"/*.s
@@ -58,6 +68,8 @@ compile() {
 
 if [ -x "$out/kubernetes" ]; then link; exit; fi
 mkdir -p "$out"
+exec 9> "$out/.building" && flock 9      # Whoever comes second finds it built.
+if [ -x "$out/kubernetes" ]; then link; exit; fi
 if [ -e "$out/kubernetes.xz" ]; then
   xz -dc "$out/kubernetes.xz" > "$out/kubernetes.new" && chmod 755 "$out/kubernetes.new" && mv "$out/kubernetes.new" "$out/kubernetes"
   link; exit
@@ -66,7 +78,10 @@ missing=
 for package in golang-1.19-go make rsync gcc libc6-dev xz-utils jq; do
   dpkg -s "$package" > /dev/null 2>&1 || missing+=" $package"
 done
-if [ -n "$missing" ]; then as_root apt-get -q update; as_root apt-get install -q -y --no-install-recommends $missing; fi
+if [ -n "$missing" ]; then
+  patiently as_root "${apt[@]}" update
+  patiently as_root "${apt[@]}" install -y --no-install-recommends $missing
+fi
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work"

@@ -2,7 +2,7 @@
 
 etcd comes from PyPI, the other three programs from `build.sh`. Certificates are made here: the authority,
 the server, one key for service accounts; people and programs are known by tokens. Nothing outside the given
-folder is written, and nothing listens beyond 127.0.0.1.
+folder is written, and nothing listens beyond 127.0.0.1, or the address that is given.
 
     python -m tests.kubernetes.controlplane FOLDER     # up until it is interrupted; prints the kubeconfig
 """
@@ -38,8 +38,9 @@ USERS = {
     "admin": ("admin", "system:masters"),
     "manager": ("system:kube-controller-manager", ""),
     "scheduler": ("system:kube-scheduler", ""),
+    "proxy": ("system:kube-proxy", ""),
 }
-READY_S = 90.0
+READY_S = 300.0  # 8 s on an idle machine: a bound against hanging, no expectation.
 
 
 def why_not() -> str:
@@ -69,37 +70,38 @@ def free_port() -> int:
 class ControlPlane:
     """One control plane in one folder. `kubeconfig` is an administrator's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", nodes: tuple[str, ...] = ()) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self.address = address
+        self.users = USERS | {name: (f"system:node:{name}", "system:nodes") for name in nodes}
         self.port, self._etcd_port, peer = free_port(), free_port(), free_port()
         self._peer = f"http://127.0.0.1:{peer}"
-        self.url = f"https://127.0.0.1:{self.port}"
-        self.tokens = {name: secrets.token_hex(16) for name in USERS}
+        self.url = f"https://{address}:{self.port}"
+        self.tokens = {name: secrets.token_hex(16) for name in self.users}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.kubeconfig = folder / "kubeconfig"
 
     def up(self) -> None:
         self._certificates()
-        rows = [f'{self.tokens[n]},{user},{user},"{group}"' for n, (user, group) in USERS.items()]
+        rows = [f'{self.tokens[n]},{user},{user},"{group}"' for n, (user, group) in self.users.items()]
         (self.folder / "tokens.csv").write_text("\n".join(rows) + "\n")
-        for name in USERS:
-            self.write_kubeconfig(self._config(name), self.tokens[name], current=CONTEXT)
+        for name in self.users:
+            self.write_kubeconfig(self.config(name), self.tokens[name], current=CONTEXT)
         self.write_kubeconfig(self.kubeconfig, self.tokens["admin"])
         self._start_etcd()
         self._start_apiserver()
-        self._until(lambda: self.get("/readyz") is not None, "the API server is not ready")
+        self.until(lambda: self.get("/readyz") is not None, "the API server is not ready")
         self._start_controllers()
         ready = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._until(lambda: (self.get(ready) or {}).get("secrets"), "no service account is made")
+        self.until(lambda: (self.get(ready) or {}).get("secrets"), "no service account is made")
 
     def down(self) -> None:
-        for name in ("kubelet", "scheduler", "manager", "apiserver", "etcd"):
-            process = self.running.pop(name, None)
-            if process is not None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()  # The API server would wait a minute for its watchers.
-                process.wait()
+        for process in reversed(self.running.values()):
+            process.send_signal(signal.SIGCONT)
+            process.kill()  # The API server would wait a minute for its watchers.
+            process.wait()
+        self.running.clear()
 
     def freeze(self) -> None:
         self.running["apiserver"].send_signal(signal.SIGSTOP)
@@ -110,8 +112,8 @@ class ControlPlane:
     def start_kubelet(self, nodes: int = 2) -> None:
         """Start the stand-in: `nodes` nodes become ready, pods on them run."""
         module = [sys.executable, "-m", "tests.kubernetes.kubelet", str(self.kubeconfig), str(nodes)]
-        self._start("kubelet", *module, cwd=Path(__file__).resolve().parents[2])
-        self._until(lambda: self._ready_nodes() >= nodes, "no nodes are ready")
+        self.start("kubelet", *module, cwd=Path(__file__).resolve().parents[2])
+        self.until(lambda: self.ready_nodes() >= nodes, "no nodes are ready")
 
     def binary(self, name: str) -> Path:
         return BINARIES / name
@@ -166,16 +168,16 @@ class ControlPlane:
             return None
         return json.loads(text) if text[:1] == b"{" else text.decode()
 
-    def _ready_nodes(self) -> int:
+    def ready_nodes(self) -> int:
         nodes = (self.get("/api/v1/nodes") or {}).get("items", [])
         ready = [c for n in nodes for c in n["status"].get("conditions", []) if c["type"] == "Ready"]
         tainted = [n for n in nodes if n["spec"].get("taints")]
         return len([c for c in ready if c["status"] == "True"]) - len(tainted)
 
-    def _config(self, name: str) -> Path:
+    def config(self, name: str) -> Path:
         return self.folder / f"{name}.kubeconfig"
 
-    def _start(self, name: str, *command: str, cwd: Path | None = None) -> None:
+    def start(self, name: str, *command: str, cwd: Path | None = None) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd or self.folder
@@ -183,7 +185,7 @@ class ControlPlane:
 
     def _start_etcd(self) -> None:
         url = f"http://127.0.0.1:{self._etcd_port}"
-        self._start(
+        self.start(
             "etcd", etcd(), "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync",
             "--listen-client-urls", url, "--advertise-client-urls", url,
             "--listen-peer-urls", self._peer, "--initial-advertise-peer-urls", self._peer,
@@ -191,32 +193,33 @@ class ControlPlane:
         )  # fmt: skip
 
     def _start_apiserver(self) -> None:
-        self._start(
+        self.start(
             "apiserver", str(BINARIES / "kube-apiserver"),
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1", f"--secure-port={self.port}", "--advertise-address=127.0.0.1",
+            f"--bind-address={self.address}", f"--secure-port={self.port}",
+            f"--advertise-address={self.address}", "--allow-privileged=true",
             "--tls-cert-file=server.crt", "--tls-private-key-file=server.key", "--token-auth-file=tokens.csv",
             "--service-account-key-file=accounts.key", "--service-account-signing-key-file=accounts.key",
-            "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=Node,RBAC",
             "--service-cluster-ip-range=10.96.0.0/16", "--kubelet-preferred-address-types=InternalIP",
             "--cert-dir=certs",
         )  # fmt: skip
 
     def _start_controllers(self) -> None:
-        self._start(
+        self.start(
             "manager", str(BINARIES / "kube-controller-manager"),
-            f"--kubeconfig={self._config('manager')}", "--service-account-private-key-file=accounts.key",
+            f"--kubeconfig={self.config('manager')}", "--service-account-private-key-file=accounts.key",
             "--root-ca-file=ca.crt", "--use-service-account-credentials=true", "--leader-elect=false",
             "--bind-address=127.0.0.1", "--port=0", f"--secure-port={free_port()}", "--cert-dir=certs",
             "--node-monitor-period=1s", "--node-monitor-grace-period=12s",
         )  # fmt: skip
-        self._start(
-            "scheduler", str(BINARIES / "kube-scheduler"), f"--kubeconfig={self._config('scheduler')}",
+        self.start(
+            "scheduler", str(BINARIES / "kube-scheduler"), f"--kubeconfig={self.config('scheduler')}",
             "--leader-elect=false", "--bind-address=127.0.0.1", "--port=0", f"--secure-port={free_port()}",
             "--cert-dir=certs",
         )  # fmt: skip
 
-    def _until(self, is_so, what: str) -> None:
+    def until(self, is_so, what: str) -> None:
         give_up = time.monotonic() + READY_S
         while not is_so():
             dead = [name for name, process in self.running.items() if process.poll() is not None]
@@ -230,7 +233,7 @@ class ControlPlane:
         root = _certificate(named, authority.public_key(), named, authority, is_ca=True)
         server = rsa.generate_private_key(65537, 2048)
         mine = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-        leaf = _certificate(mine, server.public_key(), named, authority, is_ca=False)
+        leaf = _certificate(mine, server.public_key(), named, authority, is_ca=False, address=self.address)
         keys = {"server.key": server, "accounts.key": rsa.generate_private_key(65537, 2048)}
         for name, key in keys.items():
             path = self.folder / name
@@ -246,9 +249,11 @@ class ControlPlane:
         (self.folder / "server.crt").write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
 
 
-def _certificate(subject, key, issuer, signer, *, is_ca: bool) -> x509.Certificate:
+def _certificate(subject, key, issuer, signer, *, is_ca: bool, address: str = "") -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [x509.DNSName(f"kubernetes.default{rest}") for rest in ("", ".svc", ".svc.cluster.local")]
+    addresses = dict.fromkeys(("127.0.0.1", "10.96.0.1", *filter(None, (address,))))
+    names += [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(a)) for a in addresses)]
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

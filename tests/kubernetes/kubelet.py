@@ -4,15 +4,25 @@
 
 A pod that is bound to one of the nodes becomes ready; one that is to end by itself (`restartPolicy: Never`)
 succeeds, or fails when its annotation `stand-in: fails` says so; one that is deleted goes away, after its
-grace period where its annotation `stand-in: slow` asks for it.
+grace period where its annotation `stand-in: slow` asks for it. Commands (`exec`) are real ones, spoken over the
+kubelet's real protocol: they run on this machine, each pod in an empty folder of its own.
 """
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
+import http.server
+import json
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from kubernetes import client, config, watch
 
@@ -27,8 +37,65 @@ def condition(kind: str) -> dict[str, str]:
     return {"type": kind, "status": "True", "reason": "StandIn", "message": "", "lastTransitionTime": now()}
 
 
+class Commands(http.server.BaseHTTPRequestHandler):
+    """GET /exec/NAMESPACE/POD/CONTAINER?command=…, upgraded to a websocket of `v4.channel.k8s.io` (RFC 6455)."""
+
+    protocol_version = "HTTP/1.1"
+    folder: Path
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        _, what, namespace, pod, _container = parts.path.split("/")
+        assert what == "exec", self.path
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header(
+            "Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        )
+        self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
+        self.end_headers()
+        own = self.folder / f"{namespace}_{pod}"
+        own.mkdir(exist_ok=True)
+        words = parse_qs(parts.query)["command"]
+        try:
+            done = subprocess.run(words, cwd=own, capture_output=True, timeout=60, check=False)
+        except FileNotFoundError:
+            self.send(3, json.dumps({"status": "Failure", "message": f"{words[0]}: not found"}).encode())
+        else:
+            self.send(1, done.stdout)
+            self.send(2, done.stderr)
+            cause = {"reason": "ExitCode", "message": str(done.returncode)}
+            failure = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [cause]}}
+            status = failure if done.returncode else {"status": "Success"}
+            self.send(3, json.dumps(status).encode())
+        self.wfile.write(b"\x88\x00")
+        self.close_connection = True
+
+    def send(self, channel: int, data: bytes) -> None:
+        data = bytes([channel]) + data[:60_000]
+        size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
+        self.wfile.write(b"\x82" + size + data)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def serve_commands(folder: Path) -> int:
+    """Serve commands with the control plane's own certificate; return the port."""
+    Commands.folder = Path(tempfile.mkdtemp(dir=folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Commands)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
 class StandIn:
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, port: int) -> None:
+        self.port = port
         self.core, self.leases = client.CoreV1Api(), client.CoordinationV1Api()
         self.nodes = [f"node-{number + 1}" for number in range(count)]
         self.made = 0
@@ -48,6 +115,8 @@ class StandIn:
         room = {"cpu": "8", "memory": "16Gi", "pods": "110"}
         ready = condition("Ready") | {"lastHeartbeatTime": now()}
         status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+        status["addresses"] = [{"type": "InternalIP", "address": "127.0.0.1"}]
+        status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": self.port}}
         self.core.patch_node_status(name, {"status": status})
         lease = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now(micro=True)}
         body = {"metadata": {"name": name}, "spec": lease}
@@ -127,7 +196,7 @@ class StandIn:
 
 def main() -> None:
     config.load_kube_config(sys.argv[1], context="drill")
-    stand_in = StandIn(int(sys.argv[2]))
+    stand_in = StandIn(int(sys.argv[2]), serve_commands(Path(sys.argv[1]).parent))
     stand_in.register()
     threading.Thread(target=stand_in.beats, daemon=True).start()
     stand_in.follow()

@@ -39,7 +39,7 @@ def test_the_draw_is_without_replacement_and_can_be_repeated(plane, space):
     from gameday.actions import kubeapi, kubernetes
 
     api = kubeapi.connect(**space)
-    draws = [kubeapi.names(kubernetes._draw(api, "app=web", 2, seed)) for seed in (1, 1, 2, 3, 4, 5)]
+    draws = [kubeapi.names(kubernetes.draw(api, "app=web", 2, seed)) for seed in (1, 1, 2, 3, 4, 5)]
     assert draws[0] == draws[1] and len(set(draws)) > 1
     assert all(len(set(draw.split(", "))) == 2 for draw in draws)
     with pytest.raises(ActionError, match="matches 3 pods"):
@@ -92,6 +92,76 @@ def test_a_deployment_is_rolled_and_back_again(plane, space, release):
     with pytest.raises(ActionError, match="no container 'nobody'"):
         kubernetes.roll(**space, deployment="web", container="nobody", image="x")
     assert not kubernetes.is_rolled(**space, deployment="web")
+
+
+BREAK = {
+    "container": "main",
+    "command": ["touch", "broken"],
+    "undo_command": ["rm", "broken"],
+    "check": ["test", "-e", "broken"],
+}
+
+
+def without(arguments, *names):
+    return {key: value for key, value in arguments.items() if key not in names}
+
+
+def test_a_command_runs_in_the_drawn_pods_and_is_taken_back_in_the_same(plane, space):
+    from gameday.actions import kubeapi, kubeexec, kubernetes
+
+    again, read = without(BREAK, "command"), without(BREAK, "command", "undo_command")
+    assert not kubeexec.is_executed(**space, **WEB, **read)
+    said = kubeexec.execute(**space, **WEB, **BREAK, count=2, seed=3)
+    assert said["stdout"] == ["", ""]
+    api = kubeapi.connect(**space)
+    marked = kubeexec._marked(api, "app=web", "gameday-exec")
+    assert len(marked) == 2 and all(name in said["says"] for name in kubeapi.names(marked).split(", "))
+    assert kubeexec.is_executed(**space, **WEB, **read)
+    with pytest.raises(ActionError, match="in place already"):
+        kubeexec.execute(**space, **WEB, **BREAK, count=3, name="another")
+    # A pod that is gone took the effect with it; whoever undoes draws nothing again.
+    kubernetes._end(api, marked[0], 0)
+    kubernetes.wait_replicas(**space, **WEB)
+    kubeexec.take_back(**space, **WEB, **again)
+    assert not kubeexec._marked(api, "app=web", "gameday-exec")
+    assert not kubeexec.is_executed(**space, **WEB, **read)
+    here = kubernetes.draw(api, "app=web", 3, 0)
+    assert [kubeexec._code(api, pod, "main", BREAK["check"], 20) for pod in here] == [1, 1, 1]
+    kubeexec.take_back(**space, **WEB, **again)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"command": ["false"]}, "false: exit code 1"),
+        ({"command": ["sh", "-c", "echo no such luck >&2; exit 7"]}, "exit code 7: no such luck"),
+        ({"command": ["nothing-of-that-name"]}, "not found"),
+        ({"command": "touch broken"}, "expected a list of words"),
+        ({"command": []}, "expected a list of words"),
+        ({"undo_command": [1]}, "expected a list of words"),
+        ({"container": "nobody"}, "no container 'nobody'"),
+        ({"container": ""}, "no container ''"),
+        ({"selector": ""}, "empty selects everything"),
+        ({"count": 4}, "matches 3 pods"),
+        ({"command": ["sleep", "30"], "timeout_s": 1}, "no end after 1 s"),
+    ],
+)
+def test_a_command_that_does_not_succeed_is_one_clear_line(space, changed, said):
+    from gameday.actions import kubeexec
+
+    with pytest.raises(ActionError, match=said) as caught:
+        kubeexec.execute(**{**space, **WEB, **BREAK, **changed})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_undo_that_did_not_help_is_said_and_owed_on(plane, space):
+    from gameday.actions import kubeapi, kubeexec
+
+    kubeexec.execute(**space, **WEB, **BREAK)
+    with pytest.raises(ActionError, match="test -e broken says that it is still in place"):
+        kubeexec.take_back(**space, **WEB, **without(BREAK, "command", "undo_command"), undo_command=["true"])
+    assert kubeexec._marked(kubeapi.connect(**space), "app=web", "gameday-exec")
+    kubeexec.take_back(**space, **WEB, **without(BREAK, "command"))
 
 
 def node(plane, name):
@@ -261,15 +331,17 @@ def test_a_wrong_token_is_one_line(plane, space, tmp_path):
 def test_a_frozen_server_costs_every_function_its_timeout_and_no_more(plane, space, monkeypatch):
     from chaosk8s.pod.actions import terminate_pods
 
-    from gameday.actions import kubeapi, kubeprobes
+    from gameday.actions import kubeapi, kubeexec, kubeprobes, kubernetes
 
     monkeypatch.setattr(kubeapi, "TIMEOUT_S", 1.0)
     api = kubeapi.connect(**space)
+    pod = kubernetes.draw(api, "app=web", 1, 0)[0]
     plane.freeze()
     try:
         for ask in (
             lambda: kubeprobes.ready_pods(**space, **WEB),
             lambda: api.through(terminate_pods, label_selector="app=web", ns=space["namespace"]),
+            lambda: kubeexec._run(api, pod, "main", ["true"], 1.0),
         ):
             began = time.monotonic()
             with pytest.raises(ActionError):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import http.server
 import json
-import shutil
 import subprocess
 import sys
 import threading
 
 import pytest
+import yaml
 
 from gameday.actions.http import ActionError
 from tests.drills import ROOT, Run
 from tests.kubernetes.conftest import workload
 from tests.kubernetes.controlplane import CONTEXT
+from tests.seaweed import ACCESS, SECRET, client, seaweed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 REGION = ROOT / "experiments" / "kubernetes-region.yaml"
@@ -176,10 +177,32 @@ def account_token(plane):
     return base64.b64decode(plane.get(f"/api/v1/namespaces/gameday/secrets/{name}")["data"]["token"]).decode()
 
 
-def test_the_example_drill_runs_with_the_roles_that_plan_prints_and_no_more(plane, regions, shop, tmp_path):
+@pytest.fixture
+def bucket(tmp_path):
+    """A real S3 with Object Lock, and what the Job finds of it in its environment."""
+    with seaweed(tmp_path / "s3") as url:
+        client(url).create_bucket(Bucket="evidence", ObjectLockEnabledForBucket=True)
+        names = ("ACCESS_KEY_ID", ACCESS), ("SECRET_ACCESS_KEY", SECRET), ("DEFAULT_REGION", "us-east-1")
+        yield url, {f"AWS_{name}": value for name, value in names}
+
+
+def cluster_policy(folder, endpoint):
+    """The policy of docs/kubernetes as its pod finds it, with this test's bucket and folder in it."""
+    text = yaml.safe_load((ROOT / "docs" / "kubernetes" / "policy.yaml").read_text())["data"]["policy.yaml"]
+    text = text.replace("/runs/", f"{folder}/").replace(
+        'gameday"}', f'gameday", endpoint_url: "{endpoint}"}}'
+    )
+    path = folder / "policy.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_example_drill_runs_with_the_roles_that_plan_prints_and_no_more(
+    plane, regions, shop, bucket, tmp_path
+):
     project, where = tmp_path / "project", regions["namespace"]
     (project / "experiments").mkdir(parents=True)
-    shutil.copy(ROOT / "policy.yaml", project)
+    endpoint, credentials = bucket
     text = REGION.read_text().replace("namespace: shop", f"namespace: {where}")
     text = text.replace("service: web,", "service: front,")
     (project / "experiments" / "region.yaml").write_text(text)
@@ -189,7 +212,8 @@ def test_the_example_drill_runs_with_the_roles_that_plan_prints_and_no_more(plan
         cwd=project, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     own = plane.write_kubeconfig(tmp_path / "own", account_token(plane))
-    env = {"KUBECONFIG": str(own), "SHOP_URL": shop}
+    policy = cluster_policy(project, endpoint)
+    env = {"KUBECONFIG": str(own), "SHOP_URL": shop, "GAMEDAY_POLICY": str(policy), **credentials}
 
     refused = Run(project, "region", env=env)
     code, out = refused.end(90)
@@ -206,6 +230,9 @@ def test_the_example_drill_runs_with_the_roles_that_plan_prints_and_no_more(plan
         plane.get(f"/apis/apps/v1/namespaces/{where}/deployments/web-{r}")["spec"]["replicas"] for r in "ab"
     ]
     assert counts == [2, 1]
+    bundles = client(endpoint).list_objects_v2(Bucket="evidence", Prefix=f"gameday/{run.folder.name}/")
+    receipt = json.loads((run.folder / "sink.json").read_text())
+    assert len(bundles["Contents"]) == len(receipt["objects"]) > 5, out
     may = [
         ["delete", "deployments/web-a"],
         ["patch", "deployments/web"],

@@ -15,7 +15,9 @@ from tests.drills import ROOT
 PLAN = ROOT / "experiments" / "kubernetes-region.yaml"
 
 
-@pytest.mark.parametrize("module", ["kubernetes", "kubenodes", "kubenet", "kubesteps", "kubeprobes"])
+@pytest.mark.parametrize(
+    "module", ["kubeexec", "kubernetes", "kubenodes", "kubenet", "kubesteps", "kubeprobes"]
+)
 def test_every_action_says_what_it_needs(module):
     functions = importlib.import_module(f"gameday.actions.{module}").__all__
     assert {f"{module}.{name}" for name in functions} == {n for n in NEEDS if n.startswith(f"{module}.")}
