@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 import chaosk8s
 import websocket
@@ -82,7 +83,6 @@ class Api:
         if answer.status >= 300:
             said = found.get("message", "") if isinstance(found, dict) else ""
             raise Refusal(answer.status, f"{method} {path}: HTTP {answer.status}: {said or answer.reason}")
-        return found
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return an object; None when there is none.
@@ -119,15 +119,16 @@ class Api:
         Raises:
             Exception: Whichever the libraries below have; `plainly` says it in one line.
         """
-        from kubernetes.stream import ws_client  # noqa: PLC0415 - commands in containers alone
-
-        library: Any = ws_client
         settings = self.link.configuration
-        headers = {"sec-websocket-protocol": protocol}
+        headers = []
         if token := settings.get_api_key_with_prefix("BearerToken", alias="authorization"):
-            headers["authorization"] = token
-        url = library.get_websocket_url(settings.host + path, list(query))
-        return library.create_websocket(settings, url, headers)
+            headers.append(f"authorization: {token}")
+        proxy = urlsplit(settings.proxy or "")
+        return websocket.create_connection(
+            f"ws{settings.host.removeprefix('http')}{path}?{urlencode(query)}",
+            timeout=TIMEOUT_S, header=headers, subprotocols=[protocol], sslopt=_tls(settings),
+            http_proxy_host=proxy.hostname, http_proxy_port=proxy.port,
+        )  # fmt: skip
 
     def through(self, function: Callable[..., Any], **arguments: Any) -> Any:
         """Carry out a function of Chaos Toolkit's Kubernetes extension over this connection.
@@ -137,6 +138,14 @@ class Api:
         """
         with _lent(function, self.link), plainly(function.__name__):
             return function(**arguments)
+
+
+def _tls(settings: client.Configuration) -> dict[str, Any]:
+    """Return how a websocket trusts the server and says who we are; Kubernetes' own one has no time limit."""
+    given: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE}
+    files = {"ca_certs": settings.ssl_ca_cert, "certfile": settings.cert_file, "keyfile": settings.key_file}
+    names = {"server_hostname": settings.tls_server_name, "check_hostname": settings.verify_ssl}
+    return given | {key: value for key, value in (files | names).items() if value is not None}
 
 
 def connect(kubeconfig: str, context: str, namespace: str = "") -> Api:
