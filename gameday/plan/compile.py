@@ -11,7 +11,6 @@ from gameday.errors import PlanError, Problem
 from gameday.plan.capacitysteps import capacity
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
-from gameday.plan.experimentamong import experiment_step
 from gameday.plan.files import Files
 from gameday.plan.jsonprobe import check_json
 from gameday.plan.ledgers import ledgers
@@ -180,6 +179,8 @@ class Compiler:
     def _other(self, item: ManualIn | ApprovalIn | ExperimentIn, where: Where) -> Step:
         """Return a step that somebody else carries out: a person, or Chaos Toolkit."""
         if isinstance(item, ExperimentIn):
+            from gameday.plan.experimentamong import experiment_step  # noqa: PLC0415 - few plans have one
+
             bare = self._bare(item.name or item.experiment, StepKind.CHANGE, SLACK_NS)
             return experiment_step(item, where, self, bare)
         name, kind, fields = by_people(item, where, self)

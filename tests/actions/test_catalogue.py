@@ -27,6 +27,7 @@ VALUES = {
     "template": "EXT1", "document": "Restart",
     "kubeconfig": "~/.kube/config", "context": "staging", "namespace": "shop", "selector": "app=web",
     "deployment": "web", "replicas": 2, "spec": {}, "ingress": "web",
+    "container": "app", "command": ["touch", "/tmp/x"],
 }  # fmt: skip
 
 
