@@ -103,6 +103,9 @@ def counts(path):
 def pace(rows, begin_s, end_s):
     """Return requests a second, and the CPU of one in µs, between two instants."""
     within = [row for row in rows if begin_s <= row[0] <= end_s]
+    assert len(within) > 1, (
+        "a generator was hardly run: give it a machine with less other work, or more seconds"
+    )
     (first_s, first_cpu, before), (last_s, last_cpu, after) = within[0], within[-1]
     return (after - before) / (last_s - first_s), (last_cpu - first_cpu) / (after - before) * 1e6
 
