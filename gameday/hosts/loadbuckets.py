@@ -134,7 +134,9 @@ class Buckets:
         are Locust's own, kept from here too where it is given: a second listener costs as much as this one.
         """
         arrivals, tallies, clock = self.waiting.arrivals, self._tallies, time.perf_counter
+        note = None if stats is None else stats.note
 
+        # Locust gives all of these by name; what is not named here would be put into a dict for each request.
         def on_request(
             request_type: str,
             name: str,
@@ -142,22 +144,31 @@ class Buckets:
             exception: Any = None,
             response: Any = None,
             response_length: Any = 0,
+            context: Any = None,  # noqa: ARG001
+            start_time: Any = None,  # noqa: ARG001
+            url: Any = None,  # noqa: ARG001
             **_: Any,
         ) -> None:
             # The first request of an arrival answers for the time that it had to wait as well.
             since_s = arrivals.pop(current(), None) if arrivals else None
-            us = _whole_us(response_time) if since_s is None else int((clock() - since_s) * 1e6)
+            try:
+                us = int(response_time * 1000) if since_s is None else int((clock() - since_s) * 1e6)
+            except (TypeError, ValueError, OverflowError):
+                us = 0  # A user's own client may say anything.
             if seen is not None and type(response) not in seen:
                 self.arrived()
             tally = tallies.get((request_type, name)) or self._tally(request_type, name)
-            if stats is not None:
-                stats.note(request_type, name, response_time, response_length, exception)
+            if note is not None:
+                note((name, request_type, response_time, response_length))
             if exception:
+                if stats is not None:
+                    stats.failed(name, request_type, exception)
                 tally.bad += 1
                 self._fail(kind_of(exception, response))
                 return
             tally.good += 1
-            us = max(us, 1)
+            if us < 1:  # noqa: PLR1730 - a call costs more
+                us = 1
             # As `gameday.history.histogram.index_of`, in whole numbers.
             exponent = us.bit_length()
             tally.latency[(exponent << 7) + (us << 8 >> exponent) - 128] += 1
@@ -247,14 +258,6 @@ class Buckets:
         except OSError:
             self._backlog = b""  # Nobody listens any more; the lifeline ends this process next.
         return True
-
-
-def _whole_us(milliseconds: Any) -> int:
-    """Return a response time as Locust's listeners get it, in µs; a user's own client may say anything."""
-    try:
-        return int(milliseconds * 1000)
-    except (TypeError, ValueError, OverflowError):
-        return 0
 
 
 def _sum(parts: Iterable[dict[int, int]]) -> list[tuple[int, int]]:

@@ -29,23 +29,24 @@ class Stats:
         """Make it; `listeners` are those of the `request` event, of which the runner's is taken out."""
         self._stats = stats
         self._waiting: list[tuple[Any, Any, Any, Any]] = []
+        # Takes (name, method, ms, length) of a request that has ended.
+        self.note = self._waiting.append
         own = [one for one in listeners if getattr(one, "__qualname__", "") == _RUNNERS]
         # A Locust that keeps them otherwise counts for itself.
         self.is_ours = len(own) == 1 and all(hasattr(stats.total, name) for name in _NEEDED)
         if self.is_ours:
             listeners.remove(own[0])
 
-    def note(self, method: Any, name: Any, response_time: Any, length: Any, exception: Any) -> None:
-        """Take the figures of a request that has ended."""
-        self._waiting.append((name, method, response_time, length))
-        if exception:
-            self._stats.log_error(method, name, exception)
+    def failed(self, name: Any, method: Any, exception: Any) -> None:
+        """Count a failure; failures are few, and Locust counts them by what they say."""
+        self._stats.log_error(method, name, exception)
 
     def count(self) -> None:
         """Count all that waits; costs one step a request."""
         if not self._waiting:
             return
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting.copy()
+        self._waiting.clear()
         at = datetime.now(UTC).timestamp()  # As Locust has it, in the wall clock.
         entries: dict[tuple[Any, Any], list[tuple[Any, Any]]] = collections.defaultdict(list)
         for name, method, response_time, length in waiting:

@@ -23,9 +23,10 @@ for number in range(3000):
     one = rng.choice(["GET", "POST"]), rng.choice(["/a", "/b", "/c"]), took, rng.randrange(500)
     failed = OSError("reset") if rng.random() < 0.1 else None
     plain.log_request(*one)
+    ours.note((one[1], one[0], *one[2:]))
     if failed:
         plain.log_error(*one[:2], failed)
-    ours.note(*one, failed)
+        ours.failed(one[1], one[0], failed)
     if number % 97 == 0:
         ours.count()
 ours.count()
@@ -42,7 +43,7 @@ assert sum(plain.total.num_reqs_per_sec.values()) == sum(batched.total.num_reqs_
 assert batched.total.get_response_time_percentile(0.95) == plain.total.get_response_time_percentile(0.95)
 count = batched.total.num_requests
 for odd in ("slow", float("nan"), float("inf"), -1):
-    ours.note("GET", "/odd", odd, None, None)
+    ours.note(("/odd", "GET", odd, None))
 ours.count()
 assert batched.total.num_requests == count + 4
 print("same")
