@@ -136,19 +136,11 @@ class Buckets:
         arrivals, tallies, clock = self.waiting.arrivals, self._tallies, time.perf_counter
         note = None if stats is None else stats.note
 
-        # Locust gives all of these by name; what is not named here would be put into a dict for each request.
         def on_request(
-            request_type: str,
-            name: str,
-            response_time: Any,
-            exception: Any = None,
-            response: Any = None,
-            response_length: Any = 0,
-            context: Any = None,  # noqa: ARG001
-            start_time: Any = None,  # noqa: ARG001
-            url: Any = None,  # noqa: ARG001
-            **_: Any,
-        ) -> None:
+            request_type: str, name: str, response_time: Any, exception: Any = None, response: Any = None,
+            response_length: Any = 0, context: Any = None, start_time: Any = None, url: Any = None, **_: Any,  # noqa: ARG001
+        ) -> None:  # fmt: skip
+            # (What Locust gives and is not named here costs an entry in a dict.)
             # The first request of an arrival answers for the time that it had to wait as well.
             since_s = arrivals.pop(current(), None) if arrivals else None
             try:
