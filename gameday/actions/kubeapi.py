@@ -83,6 +83,7 @@ class Api:
         if answer.status >= 300:
             said = found.get("message", "") if isinstance(found, dict) else ""
             raise Refusal(answer.status, f"{method} {path}: HTTP {answer.status}: {said or answer.reason}")
+        return found
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return an object; None when there is none.
