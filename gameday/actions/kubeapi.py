@@ -83,6 +83,7 @@ class Api:
         if answer.status >= 300:
             said = found.get("message", "") if isinstance(found, dict) else ""
             raise Refusal(answer.status, f"{method} {path}: HTTP {answer.status}: {said or answer.reason}")
+        return found
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return an object; None when there is none.
@@ -254,7 +255,7 @@ def note(
     """
     for _ in range(_TRIES):
         item: dict[str, Any] = api.ask("GET", path)
-        _check_free(item, path, name, kind)
+        check_free(item, path, name, kind)
         text = json.dumps({"kind": kind, "prior": prior(item)}, sort_keys=True)
         version = item["metadata"]["resourceVersion"]
         body: dict[str, Any] = {"metadata": {"resourceVersion": version, "annotations": {_key(name): text}}}
@@ -270,7 +271,12 @@ def note(
     raise ActionError(f"{path} is changed by somebody else all the time; nothing was changed here")
 
 
-def _check_free(item: dict[str, Any], path: str, name: str, kind: str) -> None:
+def check_free(item: dict[str, Any], path: str, name: str, kind: str) -> None:
+    """Check that no change of that name or kind is in place at an object.
+
+    Raises:
+        ActionError: One is.
+    """
     key = _key(name)
     for other, text in (item["metadata"].get("annotations") or {}).items():
         if other == key or (other.startswith("gameday/") and _said(text).get("kind") == kind):

@@ -72,6 +72,8 @@ def execute(
     without = [p for p in chosen if container not in [c["name"] for c in p["spec"]["containers"]]]
     if without or not container:
         raise ActionError(f"{kubeapi.names(without or chosen)}: no container {container!r}")
+    for pod in chosen:  # All of them before anything is touched.
+        kubeapi.check_free(pod, _path(api, pod), name, "exec")
     said = []
     for pod in chosen:
         kubeapi.note(api, _path(api, pod), name, "exec", lambda _: {"container": container})

@@ -24,9 +24,15 @@ if [ -n "$missing" ]; then
   apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing
 fi
 tests/kubernetes/build.sh
-code=0
-GAMEDAY_NODES=1 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@" || code=$?
-for own in /sys/fs/cgroup/*/gd-node[0-9]; do      # Groups are the machine's, and empty by now.
-  if [ -d "$own" ]; then find "$own" -depth -type d -exec rmdir {} + || true; fi
-done
+tidy() { # Groups are the machine's; whoever was in them ended with the process namespace.
+  if [ -n "${all:-}" ]; then kill -KILL "$all" 2> /dev/null || true; wait "$all" 2> /dev/null || true; fi
+  for own in /sys/fs/cgroup/*/gd-node[0-9]; do
+    if [ -d "$own" ]; then find "$own" -depth -type d -exec rmdir {} + || true; fi
+  done
+}
+trap tidy EXIT
+trap 'exit 143' TERM INT
+GAMEDAY_NODES=1 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@" & all=$!
+code=0; wait "$all" || code=$?
+all=
 exit "$code"

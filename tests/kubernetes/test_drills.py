@@ -206,7 +206,8 @@ def test_a_frozen_api_server_never_blocks_a_halt_and_recover_undoes_the_rest(
     assert code == 5, out
     assert took < 30, out  # Eight seconds, half a second between the starts of three.
     found = json.loads((run.folder / "findings.json").read_text())
-    assert set(found["stuck"]) == {step["fault"] for step in steps}, found["stuck"]
+    owed = {f"{n}-{step['fault'].replace('.', '-').replace('_', '-')}" for n, step in enumerate(steps, 1)}
+    assert set(found["stuck"]) == owed
     by_hand = {"workloads": "kubernetes.unscale", "nodes": "kubenodes.uncordon", "network": "kubenet.unmesh"}
     assert by_hand[group] in out and f"context={shop['context']}" in out  # with everything it needs
     assert len(left(plane, shop)) >= len(steps) - 1

@@ -20,22 +20,7 @@ from tests.kubernetes.nodes.node import Node
 ADDRESS = "10.88.0.1"
 NODES = ("node1", "node2")
 IMAGE = "gameday.local/shop:1"
-APPLETS = (
-    "sh",
-    "httpd",
-    "sleep",
-    "cat",
-    "echo",
-    "mv",
-    "hostname",
-    "nc",
-    "wget",
-    "kill",
-    "ls",
-    "env",
-    "touch",
-    "rm",
-)
+APPLETS = tuple("sh httpd sleep cat echo mv hostname nc wget kill ls env touch rm test true false".split())
 SERVE = 'echo well > /www/health; echo "$IDENTITY" > /www/identity; exec httpd -f -p 8080 -h /www'
 IDENTITY = {"environment": "lab", "id": "shop-on-nodes", "nodes": list(NODES)}
 _NUMBER = itertools.count(1)
