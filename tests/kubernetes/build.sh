@@ -35,7 +35,8 @@ fetch() { # the source package, by a list of its own, so that the machine's stay
   mkdir -p lists/partial
   local archive suite=bookworm
   archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 debian || true)
-  echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${archive:-http://deb.debian.org/debian} $suite main" > sources.list
+  if [ -z "$archive" ]; then echo "build.sh: apt knows no Debian archive: see /etc/apt/sources.list" >&2; return 1; fi
+  echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $suite main" > sources.list
   local own=(-o "Dir::Etc::sourcelist=$PWD/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists")
   patiently "${apt[@]}" "${own[@]}" update
   patiently "${apt[@]}" "${own[@]}" source --download-only kubernetes
