@@ -202,7 +202,7 @@ def test_many_that_take_over_at_once_leave_one(tmp_path):
 
     old = {"token": "t", "expires_utc": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
     all_ = [lease_of(tmp_path, 1.0) for _ in range(12)]
-    all_[0].path.write_text(json.dumps(old))
+    all_[0].store.path.write_text(json.dumps(old))
     got = []
 
     def take(lease):
