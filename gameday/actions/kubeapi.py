@@ -257,16 +257,8 @@ def note(
         item: dict[str, Any] = api.ask("GET", path)
         check_free(item, path, name, kind)
         text = json.dumps({"kind": kind, "prior": prior(item)}, sort_keys=True)
-        version = item["metadata"]["resourceVersion"]
-        body: dict[str, Any] = {"metadata": {"resourceVersion": version, "annotations": {_key(name): text}}}
-        if spec is not None:
-            body["spec"] = spec
-        try:
-            api.ask("PATCH", path, body, kind=MERGE)
-        except Refusal as error:
-            if error.status != _CONFLICT:
-                raise
-        else:
+        patch = {} if spec is None else {"spec": spec}
+        if _is_patched(api, path, item, {_key(name): text}, patch, MERGE):
             return item
     raise ActionError(f"{path} is changed by somebody else all the time; nothing was changed here")
 
@@ -309,19 +301,23 @@ def put_back(
         prior = noted(item, name)
         if item is None or prior is None:
             return
-        patch = body(item, prior)
-        patch["metadata"] = {
-            "resourceVersion": item["metadata"]["resourceVersion"],
-            "annotations": {_key(name): None},
-        }
-        try:
-            api.ask("PATCH", path, patch, kind=kind)
-        except Refusal as error:
-            if error.status != _CONFLICT:
-                raise
-        else:
+        if _is_patched(api, path, item, {_key(name): None}, body(item, prior), kind):
             return
     raise ActionError(f"{path} is changed by somebody else all the time; undone was nothing")
+
+
+def _is_patched(
+    api: Api, path: str, item: dict[str, Any], note: dict[str, str | None], patch: dict[str, Any], kind: str
+) -> bool:
+    """Patch an object together with its note; tell whether it was still what was read."""
+    metadata = {"resourceVersion": item["metadata"]["resourceVersion"], "annotations": note}
+    try:
+        api.ask("PATCH", path, {**patch, "metadata": metadata}, kind=kind)
+    except Refusal as error:
+        if error.status != _CONFLICT:
+            raise
+        return False
+    return True
 
 
 def wait(until: Callable[[], str], timeout_s: float) -> None:

@@ -76,7 +76,7 @@ def load_experiment(path: Path, project: Path, shown: str, options: Options, pol
     environment = options.environment or policy.experiments or (LAB if policy.file == NO_FILE else UNKNOWN)
     provider = provider_of(path, project, read, options)
     rules = policy.rules(environment)
-    ttl_ns = (rules.ttl_ns if rules else None) or TTL_NS + int(stated_s(data.get("method")) * NS)
+    ttl_ns = (rules.ttl_ns if rules else None) or own_ttl_ns(data)
     step = step_of(data, provider, ttl_ns)
     return Plan(
         title=plain(str(data["title"])),
@@ -206,7 +206,7 @@ def step_of(
     data: dict[str, Any], provider: dict[str, Any], ttl_ns: int, undo_timeout_ns: int | None = None
 ) -> Step:
     """Return the step that carries an experiment out, with its rollbacks as the undo."""
-    undo_ns = undo_timeout_ns or UNDO_NS + int(stated_s(data.get("rollbacks")) * NS)
+    undo_ns = undo_timeout_ns or UNDO_NS + int(_stated_s(data.get("rollbacks")) * NS)
     text = _text(provider)
     undo = Activity("rollbacks", text, undo_ns) if owes_rollbacks(data, provider["rollbacks"]) else None
     return Step(
@@ -235,7 +235,12 @@ def _text(provider: dict[str, Any]) -> str:
     return text.replace("${", "\\u0024{")
 
 
-def stated_s(items: Any) -> float:
+def own_ttl_ns(data: dict[str, Any]) -> int:
+    """Return how long an experiment may take where neither plan nor policy says."""
+    return TTL_NS + int(_stated_s(data.get("method")) * NS)
+
+
+def _stated_s(items: Any) -> float:
     """Return how long activities may take by what they say themselves: pauses and timeouts."""
     total = 0.0
     for item in items if isinstance(items, list) else ():

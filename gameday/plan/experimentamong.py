@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gameday.errors import PlanError, UsageError
-from gameday.plan.experiment import Options, provider_of, stated_s, step_of
+from gameday.plan.experiment import Options, own_ttl_ns, provider_of, step_of
 from gameday.plan.experimentfile import read_experiment
 from gameday.plan.experimentshape import Shape
 from gameday.plan.model import NS, Step
@@ -21,8 +21,6 @@ from gameday.plan.source import Source, Where
 
 if TYPE_CHECKING:
     from gameday.plan.compile import Compiler
-
-TTL_NS = 600 * NS
 
 
 def experiment_step(item: ExperimentIn, where: Where, compiler: Compiler, like: Step) -> Step:
@@ -57,8 +55,8 @@ def experiment_step(item: ExperimentIn, where: Where, compiler: Compiler, like: 
     except UsageError as error:
         compiler.at.complain((*where, "variable_files"), str(error))
         return like
-    ttl_ns = item.ttl or TTL_NS + int(stated_s(read.source.data.get("method")) * NS)
-    whole = step_of(read.source.data, provider, ttl_ns, item.undo_timeout)
+    data = read.source.data
+    whole = step_of(data, provider, item.ttl or own_ttl_ns(data), item.undo_timeout)
     if whole.undo is None and provider["acts"]:
         compiler.warnings.append(f"{item.experiment}: it acts without rollbacks: nothing takes that back")
     return replace(

@@ -42,6 +42,7 @@ _MESH = Need("chaos-mesh.org", "{kind}", ("get", "delete"), "name")
 _SHIFTED = Need("networking.k8s.io", "ingresses", ("get", "patch"), "ingress")
 _SERVICE = Need("", "services", ("get", "patch"), "service")
 _EXEC = Need("", "pods/exec", ("create", "get"))
+_MARKS = Need("", "pods", ("get", "list", "patch"))
 _SEES_PODS = (_PODS, *_CONTROLLERS)
 _LIFTED = (Need("networking.k8s.io", "networkpolicies", ("get", "delete"), "name"),)
 
@@ -50,8 +51,8 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "kubernetes.wait_replicas": _SEES_PODS,
     "kubernetes.is_short": _SEES_PODS,
     # A pod is marked before the command runs in it. Over a websocket, exec is asked for with GET.
-    "kubeexec.execute": (Need("", "pods", ("get", "list", "patch")), _EXEC),
-    "kubeexec.take_back": (Need("", "pods", ("get", "list", "patch")), _EXEC),
+    "kubeexec.execute": (_MARKS, _EXEC),
+    "kubeexec.take_back": (_MARKS, _EXEC),
     "kubeexec.is_executed": (_PODS, _EXEC),
     **dict.fromkeys(
         ("kubernetes.scale", "kubernetes.unscale", "kubernetes.roll", "kubernetes.unroll"), (_DEPLOYMENT,)

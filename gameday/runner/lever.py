@@ -38,20 +38,11 @@ HTTP_TIMEOUT_S = 3.0
 ANSWER_MAX = 1 << 16
 
 
-class Lever:
-    """One lever that is a file."""
-
-    def __init__(self, path: Path, *, is_shared: bool = False) -> None:
-        self.path = path
-        self.is_shared = is_shared
-
-    @property
-    def name(self) -> str:
-        """How it is called in messages."""
-        return str(self.path)
+class _Written:
+    """What levers that are written here have in common."""
 
     def engage(self, *, by: str, reason: str) -> None:
-        """Engage it. Engaging twice keeps the later name and reason.
+        """Engage it, whatever stands there. Engaging twice keeps the later name and reason.
 
         Raises:
             Refused: It cannot be written.
@@ -68,11 +59,31 @@ class Lever:
             was_engaged = bool(self.read())
         except LeverUnreadable:
             was_engaged = True
-        if self.is_shared:
-            self._write({"engaged": False, "by": by, "reason": "", "utc": utc_text()})
-        else:
-            self.path.unlink(missing_ok=True)
+        self._stand_down(by)
         return was_engaged
+
+    def read(self) -> str:
+        """Return who engaged it and why; empty when it is released."""
+        raise NotImplementedError
+
+    def _stand_down(self, by: str) -> None:
+        self._write({"engaged": False, "by": by, "reason": "", "utc": utc_text()})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class Lever(_Written):
+    """One lever that is a file."""
+
+    def __init__(self, path: Path, *, is_shared: bool = False) -> None:
+        self.path = path
+        self.is_shared = is_shared
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages."""
+        return str(self.path)
 
     def read(self) -> str:
         """Return who engaged it and why; empty when it is released.
@@ -92,6 +103,12 @@ class Lever:
         except OSError as error:
             raise _unreadable(self.name, error.strerror or str(error)) from None
         return _said(self.name, data, engaged=None if self.is_shared else True)
+
+    def _stand_down(self, by: str) -> None:
+        if self.is_shared:
+            super()._stand_down(by)
+        else:
+            self.path.unlink(missing_ok=True)
 
     def _write(self, record: dict[str, Any]) -> None:
         fresh = self.path.with_name(f"{self.path.name}.new-{os.getpid()}")
@@ -135,30 +152,13 @@ class RemoteLever:
         return _said(self.name, data, engaged=None)
 
 
-class ObjectLever:
+class ObjectLever(_Written):
     """One lever that is an S3 object. Like a shared file it must be there; who may write it is up to S3."""
 
     def __init__(self, at: ObjectUrl) -> None:
         self.name = at.text
         self._at = at
         self._link = ObjectLink()
-
-    def engage(self, *, by: str, reason: str) -> None:
-        """Engage it, whatever stands there.
-
-        Raises:
-            Refused: It cannot be written.
-        """
-        self._put({"engaged": True, "by": by, "reason": reason, "utc": utc_text()})
-
-    def release(self, *, by: str = "") -> bool:
-        """Release it; tell whether it was engaged, as far as that can be told. Raises as `engage`."""
-        try:
-            was_engaged = bool(self.read())
-        except LeverUnreadable:
-            was_engaged = True
-        self._put({"engaged": False, "by": by, "reason": "", "utc": utc_text()})
-        return was_engaged
 
     def read(self) -> str:
         """Return who engaged it and why; empty when it is released.
@@ -178,7 +178,7 @@ class ObjectLever:
         """End the process that talks to S3."""
         self._link.close()
 
-    def _put(self, record: dict[str, Any]) -> None:
+    def _write(self, record: dict[str, Any]) -> None:
         try:
             self._link.ask(self._at, "put", body=json.dumps(record))
         except OSError as error:
