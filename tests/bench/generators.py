@@ -20,7 +20,6 @@ from gameday.hosts.load import LoadHost
 from gameday.plan.model import Load
 
 SOURCE = Path(__file__).with_name("truthserver.c")
-PLAIN = (sys.executable, "-m", "locust", "--headless", "--json", "--loglevel", "ERROR")
 
 
 @contextmanager
@@ -51,19 +50,25 @@ def target(folder, base_us=0, *stalls):
             server.wait()
 
 
-def gameday(folder, profile, url, seconds, settle_s=1.0, drain_s=0.0, **load):
-    """Return the buckets of `seconds` of load, after `settle_s`, and of `drain_s` after it was stopped."""
-    place = Path(tempfile.mkdtemp(dir=folder))
+def generator(place, profile, url, inbox=None, **load):
+    """Return a generator of gameday's for a profile, not yet armed; its slices go into the inbox."""
     (place / "profile.py").write_text(profile)
     sha256 = hashlib.sha256(profile.encode()).hexdigest()
-    inbox, clock = new_inbox(), RunClock()
     plan = Load("bench", "profile.py", sha256, host=url, **load)
-    host = LoadHost(plan, project=place, folder=place / "load", clock=clock, inbox=inbox)
+    inbox = new_inbox() if inbox is None else inbox
+    return LoadHost(plan, project=place, folder=place / "load", clock=RunClock(), inbox=inbox)
+
+
+def gameday(folder, profile, url, seconds, settle_s=1.0, drain_s=0.0, **load):
+    """Return the buckets of `seconds` of load, after `settle_s`, and of `drain_s` after it was stopped."""
+    inbox = new_inbox()
+    rate_per_1000s, users = load.get("rate_per_1000s"), load.get("users")
+    host = generator(Path(tempfile.mkdtemp(dir=folder)), profile, url, inbox, **load)
     try:
         host.arm(60)
-        host.start(plan.rate_per_1000s, plan.users)
+        host.start(rate_per_1000s, users)
         time.sleep(settle_s + seconds)
-        if drain_s and plan.rate_per_1000s:
+        if drain_s and rate_per_1000s:
             host.change(1, None)  # One in a thousand seconds: no more come, and those on their way end.
             time.sleep(drain_s)
         host.stop()
@@ -81,15 +86,20 @@ def gameday(folder, profile, url, seconds, settle_s=1.0, drain_s=0.0, **load):
     return found
 
 
+def plain_locust(place, profile, url, seconds, users):
+    """Start plain Locust with a profile; what it says of itself at its end comes on stdout, in JSON."""
+    (place / "plain.py").write_text(profile)
+    return subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", "plain.py", "--headless", "--json", "--loglevel", "ERROR",
+         "--users", str(users), "--spawn-rate", str(users), "--host", url, "--run-time", f"{seconds:g}s"],
+        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
+    )  # fmt: skip
+
+
 def plain(folder, profile, url, seconds, users):
     """Return what plain Locust says of itself after `seconds`."""
-    place = Path(tempfile.mkdtemp(dir=folder))
-    (place / "profile.py").write_text(profile)
-    out = subprocess.run(
-        [*PLAIN, "-f", "profile.py", "--users", str(users), "--host", url,
-         "--spawn-rate", str(users), "--run-time", f"{seconds:g}s"],
-        cwd=place, capture_output=True, text=True, timeout=seconds + 60,
-        env={k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
-    ).stdout  # fmt: skip
+    with plain_locust(Path(tempfile.mkdtemp(dir=folder)), profile, url, seconds, users) as process:
+        out = process.communicate(timeout=seconds + 60)[0]
     rows = json.loads(out[out.index("[") :])
     return next(row for row in rows if row["name"] in ("/", "/r"))

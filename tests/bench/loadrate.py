@@ -7,21 +7,15 @@ In turn, each with a core to itself, stands below it: on a machine with other wo
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from gameday.hosts.clock import RunClock
-from gameday.hosts.inbox import new_inbox
-from gameday.hosts.load import LoadHost
-from gameday.plan.model import Load
-from tests.bench.generators import PLAIN, target
+from tests.bench.generators import generator, plain_locust, target
 
 LEAST = 0.98
 COUNTING = """
@@ -52,17 +46,12 @@ class Plain:
 
     def __init__(self, folder, url, user, users, seconds):
         self.counts = folder / "plain.counts"
-        (folder / "plain.py").write_text(COUNTING.format(user=user, counts=str(self.counts)))
-        self._process = subprocess.Popen(
-            [*PLAIN, "-f", "plain.py", "--users", str(users), "--spawn-rate", str(users),
-             "--host", url, "--run-time", f"{seconds:g}s"],
-            cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")},
-        )  # fmt: skip
+        text = COUNTING.format(user=user, counts=str(self.counts))
+        self._process = plain_locust(folder, text, url, seconds, users)
         self.pid = self._process.pid
 
     def end(self):
-        self._process.wait(60)
+        self._process.communicate(timeout=60)
 
 
 class Ours:
@@ -70,13 +59,9 @@ class Ours:
 
     def __init__(self, folder, url, user, users):
         self.counts = folder / "ours.counts"
-        text = COUNTING.format(user=user, counts=str(self.counts))
-        (folder / "ours.py").write_text(text)
-        load = Load("bench", "ours.py", hashlib.sha256(text.encode()).hexdigest(), host=url, users=users)
         self._users = users
-        self._host = LoadHost(
-            load, project=folder, folder=folder / "load", clock=RunClock(), inbox=new_inbox()
-        )
+        text = COUNTING.format(user=user, counts=str(self.counts))
+        self._host = generator(folder, text, url, users=users)
         self._host.arm(60)
         self.pid = self._host.pid
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.answers import JsonAnswers
 from tests.experiments.sidebyside import BIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -60,16 +61,9 @@ TOUCH = {
 }
 
 
-class _Answer(http.server.BaseHTTPRequestHandler):
+class _Answer(JsonAnswers):
     def do_GET(self):
-        body = json.dumps(IDENTITY).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        self.reply(200, IDENTITY)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import urllib.parse
 
 import pytest
 
+from tests.answers import JsonAnswers
 from tests.experiments.sidebyside import alone, both, expected_code
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -37,7 +38,7 @@ CANARIES = {
 TOKEN = "canary-vault-token-6e60"
 
 
-class _Vault(http.server.BaseHTTPRequestHandler):
+class _Vault(JsonAnswers):
     """As much of Vault's API as chaoslib's client asks for: tokens, approle, KV 1 and 2."""
 
     asked: list = []
@@ -48,27 +49,14 @@ class _Vault(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/v1/secret/data/"):
             data = {"data": data, "metadata": {"version": 1}}
         elif not self.path.startswith("/v1/kv/"):
-            return self._answer(404, {"errors": []})
+            return self.reply(404, {"errors": []})
         allowed = self.headers.get("X-Vault-Token") == TOKEN
-        return self._answer(200, {"data": data}) if allowed else self._answer(403, {"errors": ["denied"]})
+        return self.reply(200, {"data": data}) if allowed else self.reply(403, {"errors": ["denied"]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         good = body == {"role_id": "r", "secret_id": "s"}
-        self._answer(200, {"auth": {"client_token": TOKEN}}) if good else self._answer(
-            400, {"errors": ["no"]}
-        )
-
-    def _answer(self, status, data):
-        body = json.dumps(data).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        self.reply(200, {"auth": {"client_token": TOKEN}}) if good else self.reply(400, {"errors": ["no"]})
 
 
 @pytest.fixture

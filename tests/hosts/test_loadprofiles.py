@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
 from gameday.plan.load import load_plan
+from tests.answers import JsonAnswers
 from tests.drills import ROOT
 
 PROFILES = sorted((ROOT / "loadprofiles").glob("*.py"))
@@ -116,19 +117,8 @@ class Orders:
 def orders():
     made = Orders()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonAnswers):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
-        def reply(self, status, data):
-            body = json.dumps(data).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
         def count(self):
             with made.lock:

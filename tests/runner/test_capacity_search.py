@@ -8,10 +8,12 @@ import random
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests.answers import JsonAnswers
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARE = 0.05
@@ -53,7 +55,7 @@ blast_radius: {{max: 1 of 1, duration: 40m}}
 """
 
 
-class Identity(BaseHTTPRequestHandler):
+class Identity(JsonAnswers):
     def do_GET(self):
         said = {
             "environment": "lab",
@@ -61,14 +63,7 @@ class Identity(BaseHTTPRequestHandler):
             "nodes": ["one"],
             "version": "sha256:" + "1" * 64,
         }
-        body = json.dumps(said).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        self.reply(200, said)
 
 
 def slower_share(c, mean_s, rate, limit_s, count=400_000):

@@ -312,6 +312,23 @@ def xml(code):
     return f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()
 
 
+@pytest.fixture
+def credentials(monkeypatch):
+    """Credentials in the environment, and what else a test changes there."""
+    for key, value in CREDENTIALS.items():
+        monkeypatch.setenv(key, value)
+    return monkeypatch
+
+
+@contextmanager
+def moto(environment, folder):
+    """An emulator with our bucket, which all that is made in this process and below it talks to."""
+    with emulator("moto", folder) as url:
+        environment.setenv("AWS_ENDPOINT_URL", url)
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="gameday-tests")
+        yield
+
+
 BLIND = {
     "no credentials": lambda h: answer(h, 403, xml("AccessDenied")),
     "expired": lambda h: answer(h, 400, xml("ExpiredToken")),
@@ -326,11 +343,9 @@ BLIND = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", BLIND)
-def test_what_does_not_answer_is_neither_free_nor_released(how, monkeypatch):
-    for key, value in CREDENTIALS.items():
-        monkeypatch.setenv(key, value)
+def test_what_does_not_answer_is_neither_free_nor_released(how, credentials):
     with stand_in(BLIND[how]) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        credentials.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(Refused, match="cannot be taken"):
             lease_of().take()
         lever = ObjectLever(object_url(LEVER + "?region=us-east-1"))
@@ -340,36 +355,28 @@ def test_what_does_not_answer_is_neither_free_nor_released(how, monkeypatch):
 
 
 @pytest.mark.slow
-def test_nobody_there_and_no_credentials_at_all(monkeypatch):
-    for key, value in CREDENTIALS.items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+def test_nobody_there_and_no_credentials_at_all(credentials):
+    credentials.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(Refused, match="cannot be taken"):
         lease_of().take()
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    credentials.delenv("AWS_ACCESS_KEY_ID")
+    credentials.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(Refused, match="cannot be taken.*redentials"):
         lease_of().take()
 
 
 @pytest.mark.slow
-def test_a_store_that_ignores_conditions_is_refused(monkeypatch):
+def test_a_store_that_ignores_conditions_is_refused(credentials):
     """It answers every write with 200, as stores did before conditional writes: two could hold one lease."""
-    for key, value in CREDENTIALS.items():
-        monkeypatch.setenv(key, value)
     with stand_in(lambda h: answer(h, 200, ETag='"1"')) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        credentials.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(Refused, match="does not keep the conditions"):
             lease_of().take()
 
 
 @pytest.mark.slow
-def test_a_lease_that_cannot_be_renewed_is_lost_before_it_expires(monkeypatch, tmp_path):
-    for key, value in CREDENTIALS.items():
-        monkeypatch.setenv(key, value)
-    with emulator("moto", tmp_path) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="gameday-tests")
+def test_a_lease_that_cannot_be_renewed_is_lost_before_it_expires(credentials, tmp_path):
+    with moto(credentials, tmp_path):
         mine = lease_of(4.0)
         mine.take()
         assert mine.lost() == ""
@@ -381,14 +388,10 @@ def test_a_lease_that_cannot_be_renewed_is_lost_before_it_expires(monkeypatch, t
 
 
 @pytest.mark.slow
-def test_a_host_that_was_stopped_is_replaced(monkeypatch, tmp_path):
+def test_a_host_that_was_stopped_is_replaced(credentials, tmp_path):
     import signal
 
-    for key, value in CREDENTIALS.items():
-        monkeypatch.setenv(key, value)
-    with emulator("moto", tmp_path) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="gameday-tests")
+    with moto(credentials, tmp_path):
         link = ObjectLink(timeout_s=2.0)
         at = object_url(LEVER)
         assert link.ask(at, "get").kind == "absent"
