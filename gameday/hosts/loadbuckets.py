@@ -5,6 +5,9 @@ writes the slices to a pipe that does not block. When the pipe is full the slice
 
     request ──▶ tally of its endpoint (good, bad, latency) ─┐
     arrival, queue, send ──▶ who waits, and since when ─────┴─▶ every 100 ms: one slice
+
+When a stall ends, hundreds of answers are there at once, and the last is read when all others were. It waited
+for us then, not for the target: the latency of an arrival ends when the event loop found its answer.
 """
 
 from __future__ import annotations
@@ -122,29 +125,34 @@ class Buckets:
 
     def listener(
         self,
-        current: Callable[[], Any],
-        kind_of: Callable[[Any, Any], str],
-        seen: frozenset[Any] | None,
-        stats: Any = None,
-    ) -> Callable[..., None]:
+        current: Callable[[], Any], kind_of: Callable[[Any, Any], str], seen: frozenset[Any] | None,
+        stats: Any = None, looked: Callable[[], float] = time.time,
+    ) -> Callable[..., None]:  # fmt: skip
         """Return the listener of Locust's `request` event: the one piece of code that each request pays for.
 
         `current()` is the greenlet it runs in, `kind_of(exception, response)` names a failure. In a closed
         loop, `seen` are the types of responses to requests that were counted when they were sent. `stats`
         are Locust's own, kept from here too where it is given: a second listener costs as much as this one.
+        `looked()` is when the event loop last found answers, by the wall clock.
         """
-        arrivals, tallies, clock = self.waiting.arrivals, self._tallies, time.perf_counter
+        arrivals, tallies, clock, wall = self.waiting.arrivals, self._tallies, time.perf_counter, time.time
         note = None if stats is None else stats.note
 
         def on_request(
             request_type: str, name: str, response_time: Any, exception: Any = None, response: Any = None,
             response_length: Any = 0, context: Any = None, start_time: Any = None, url: Any = None, **_: Any,  # noqa: ARG001
         ) -> None:  # fmt: skip
-            # (What Locust gives and is not named here costs an entry in a dict.)
             # The first request of an arrival answers for the time that it had to wait as well.
             since_s = arrivals.pop(current(), None) if arrivals else None
             try:
-                us = int(response_time * 1000) if since_s is None else int((clock() - since_s) * 1e6)
+                if since_s is None:
+                    us = int(response_time * 1000)
+                else:
+                    unread_s = wall() - looked()
+                    is_known = (
+                        0.0 < unread_s * 1000 < (response_time or 0)
+                    )  # Else not looked since it was sent.
+                    us = int((clock() - since_s - (unread_s if is_known else 0.0)) * 1e6)
             except (TypeError, ValueError, OverflowError):
                 us = 0  # A user's own client may say anything.
             if seen is not None and type(response) not in seen:
@@ -155,12 +163,10 @@ class Buckets:
             if exception:
                 if stats is not None:
                     stats.failed(name, request_type, exception)
-                tally.bad += 1
-                self._fail(kind_of(exception, response))
+                self._fail(kind_of(exception, response), tally=tally)
                 return
             tally.good += 1
-            if us < 1:  # noqa: PLR1730 - a call costs more
-                us = 1
+            us = us if us > 0 else 1  # (A call of max costs more.)
             # As `gameday.history.histogram.index_of`, in whole numbers.
             exponent = us.bit_length()
             tally.latency[(exponent << 7) + (us << 8 >> exponent) - 128] += 1
@@ -169,16 +175,17 @@ class Buckets:
 
     def failed(self, kind: str, name: str = TASK) -> None:
         """Something failed that was no request: a task raised, or a user did not start."""
-        (self._tallies.get(("", name)) or self._tally("", name)).bad += 1
-        self._fail(kind)
+        self._fail(kind, tally=self._tallies.get(("", name)) or self._tally("", name))
 
     def stopped(self, count: int = 1) -> None:
         """Requests were killed by us, which is no failure of the target: they stand beside the failures."""
         if count:
             self._fail(STOPPED, count)
 
-    def _fail(self, kind: str, count: int = 1) -> None:
+    def _fail(self, kind: str, count: int = 1, tally: Tally | None = None) -> None:
         self._errors[kind] = self._errors.get(kind, 0) + count
+        if tally is not None:
+            tally.bad += count
 
     def _tally(self, request_type: Any, name: Any) -> Tally:
         """Return the tally of an endpoint that is new; the first fifty keep a name of their own."""

@@ -26,6 +26,8 @@ from gameday.hosts.shares import share
 _REVIVE_EVERY = 10  # slices
 _STOPPED_FOR = 3  # slices
 _RAMP_EVERY_S = 0.1
+_TURNS_S = 0.02  # Five turns are needed, of half a millisecond each.
+_LOOK_AT = 512  # Half of the files that a process may have open where nobody asked for more.
 _PYTHONS_THRESHOLD = gc.get_threshold()
 # Between collections. More is better for FastHttpUser; what HttpUser drops has left the cache by then.
 _OBJECTS_BETWEEN = 3000
@@ -94,7 +96,8 @@ class LoadHost:
         seen = None if self._gate else loadclients.seen_responses()
         self._stats = Stats(environment.stats, environment.events.request._handlers)
         kept = self._stats if self._stats.is_ours else None
-        listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen, kept)
+        looked = gevent.get_hub().loop.now
+        listener = self.buckets.listener(gevent.getcurrent, loadclients.kind_of, seen, kept, looked)
         environment.events.request.add_listener(listener)
         gevent.spawn(self._serve)
         gevent.spawn(self._stream)
@@ -136,6 +139,7 @@ class LoadHost:
         options = effective_options(self.environment.parsed_options, self.parser)
         self.guard.start()
         _spare_the_collector()
+        _look_at_many()
         self.buckets.say({"ready": True, "software": versions(), "options": options})
         while True:
             data = gevent.os.nb_read(self._commands, 65536)
@@ -317,6 +321,30 @@ def _spare_the_collector() -> None:
     gc.freeze()
     if gc.isenabled() and gc.get_threshold() == _PYTHONS_THRESHOLD:  # Else the file has a mind of its own.
         gc.set_threshold(_OBJECTS_BETWEEN, *_PYTHONS_THRESHOLD[1:])
+
+
+def _look_at_many() -> None:
+    """Have the event loop look at hundreds of answers at once.
+
+    libev asks the kernel for 64 at first, and for twice as many whenever it got as many as it asked for. When
+    a stall ends, the 65th answer would so be found only when 64 were read, and count as late as that. So it
+    is shown as many files that can be read, all copies of one, before the load begins.
+    """
+    import gevent  # noqa: PLC0415 - after Locust's patching
+
+    loop = gevent.get_hub().loop
+    readable, writable = os.pipe()
+    os.write(writable, b".")
+    copies = [os.dup(readable) for _ in range(_LOOK_AT)]
+    watchers = [loop.io(fd, 1) for fd in copies]
+    for watcher in watchers:
+        watcher.start(lambda: None)
+    gevent.sleep(_TURNS_S)
+    for watcher in watchers:
+        watcher.stop()
+        watcher.close()
+    for fd in (*copies, readable, writable):
+        os.close(fd)
 
 
 def _hold_back(runner_class: Any) -> None:
