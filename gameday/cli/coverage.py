@@ -1,63 +1,70 @@
-"""`gameday coverage`: the year, not the run."""
+"""`gameday coverage` and `gameday scorecard`: the year, not the run."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gameday.cli import exits
-from gameday.cli.asked import project_here
-from gameday.errors import PlanError
-from gameday.evidence.programme import LEAVES, Row, Scenario, cover, from_register, from_runs
-from gameday.evidence.trackfile import tracked
+from gameday.cli.asked import project_here, writing
+from gameday.errors import UsageError
+from gameday.evidence.programme import Row
+from gameday.evidence.quarters import Programme
+from gameday.evidence.scorecard import document, lines, page, scenario
 from gameday.evidence.words import count
 from gameday.hosts.clock import utc_text
-from gameday.plan.load import load_plan
-from gameday.plan.policyfile import find_policy
-from gameday.runner.folder import run_dirs
+from gameday.runner.programme import read_programme
 
-PLANS = (".yaml", ".yml", ".json")
+FORMS = ("text", "json", "html")
 
 
 def coverage(*, as_json: bool, policy: str | None) -> int:
     """Show which scenarios are there, when each was last demonstrated, and what is overdue."""
-    project, today = project_here(), utc_text()[:10]
-    retest_days = find_policy(project, policy).retest_days
-    drills, source = from_register(project / LEAVES), f"the register, {LEAVES.as_posix()}"
-    if drills is None:
-        drills, source = from_runs(run_dirs(project)), "the run folders that are still there: no register"
-    rows = cover(_scenarios(project), drills, tracked(project), today=today, retest_days=retest_days)
+    programme = read_programme(project_here(), today=utc_text()[:10], policy=policy)
     if as_json:
-        document = {
-            "source": source,
-            "today": today,
-            "retest_days": retest_days,
-            "scenarios": [_json(row) for row in rows],
+        told = {
+            "source": programme.source,
+            "today": programme.today,
+            "retest_days": programme.retest_days,
+            "scenarios": [scenario(row) for row in programme.rows],
         }
-        print(json.dumps(document, indent=1, ensure_ascii=False))
+        print(json.dumps(told, indent=1, ensure_ascii=False))
         return exits.PASS
-    print(f"drills from {source}; a scenario is due again after {retest_days} days")
-    for line in _lines(rows):
+    print(
+        f"drills from {programme.source}; a scenario is due again after {count(programme.retest_days, 'day')}"
+    )
+    for line in _lines(programme.rows):
         print(line)
     return exits.PASS
 
 
-def _scenarios(project: Path) -> Iterator[Scenario]:
-    for path in sorted((project / "experiments").glob("*")):
-        if path.suffix not in PLANS:
-            continue
-        try:
-            plan = load_plan(path)
-        except PlanError as error:
-            name = path.relative_to(project).as_posix()
-            yield Scenario(name, "-", "-", "", str(error).splitlines()[0])
-        else:
-            yield Scenario(plan.source, plan.service, plan.kind, plan.title)
+def scorecard(asked: argparse.Namespace) -> int:
+    """Show the programme for those who were at none of the drills; 4 where the register does not hold."""
+    programme = read_programme(project_here(), today=utc_text()[:10], policy=asked.policy)
+    if asked.form == "html" and asked.output == "-":
+        raise UsageError("scorecard: a page goes to a file", todo="Name one: `-o scorecard.html`.")
+    text = _rendered(programme, asked.form)
+    if asked.output == "-":
+        print(text)
+    else:
+        with writing(Path(asked.output)):
+            Path(asked.output).write_text(text + "\n", encoding="utf-8")
+    return exits.UNKNOWN if programme.doubt else exits.PASS
 
 
-def _lines(rows: list[Row]) -> Iterator[str]:
+def _rendered(programme: Programme, form: str) -> str:
+    match form:
+        case "json":
+            return json.dumps(document(programme), indent=1, ensure_ascii=False)
+        case "html":
+            return page(programme)
+        case _:
+            return "\n".join(lines(programme))
+
+
+def _lines(rows: tuple[Row, ...]) -> Iterator[str]:
     cells: list[tuple[str, ...]] = [
         ("service", "scenario", "runs", "last run", "verdict", "demonstrated", "due", "open findings")
     ]
@@ -103,25 +110,3 @@ def _verdict(row: Row) -> str:
     if row.last.end in ("", "crashed", "halted", "refused"):
         return f"{row.last.verdict or '-'} ({row.last.end or 'no end'})"
     return row.last.verdict or "-"
-
-
-def _json(row: Row) -> dict[str, Any]:
-    last = row.last
-    return {
-        "service": row.scenario.service,
-        "plan": row.scenario.plan,
-        "title": row.scenario.title or None,
-        "kind": row.scenario.kind,
-        "trouble": row.scenario.trouble or None,
-        "in_experiments": not row.is_gone,
-        "runs": row.runs,
-        "last_run": last.run if last else None,
-        "last_run_utc": last.started_utc if last else None,
-        "end": last.end or None if last else None,
-        "verdict": (last.verdict or None) if last else "not_tested",
-        "demonstrated": row.demonstrated or None,
-        "due": row.due or None,
-        "overdue": row.is_overdue,
-        "open_findings": [item.id for item in row.open_findings],
-        "overdue_findings": row.overdue_findings,
-    }

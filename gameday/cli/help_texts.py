@@ -275,6 +275,26 @@ COMMANDS: dict[str, Text] = {
         "gameday coverage",
         (_POLICY, _JSON),
     ),
+    "scorecard": Text(
+        "the programme of drills for leadership: coverage, quarters, trends of RTA and RPA, open findings",
+        "gameday scorecard --as html -o scorecard.html",
+        (
+            _POLICY,
+            (
+                ("--as",),
+                {
+                    "dest": "form",
+                    "choices": ("text", "json", "html"),
+                    "default": "text",
+                    "help": "the format",
+                },
+            ),
+            (
+                ("-o", "--output"),
+                {"metavar": "FILE", "default": "-", "help": "where to; stdout when left out"},
+            ),
+        ),
+    ),
     "seal": Text(
         "seal a run that has ended into a bundle that anybody can check",
         "gameday seal latest",

@@ -96,6 +96,19 @@ class Register:
             found.append(leaf)
         return found
 
+    def verified(self) -> int:
+        """Return how many leaves there are, all of them after what the last checkpoint signed.
+
+        Whose key signed it is for those to say who hold the key: `gameday verify`.
+
+        Raises:
+            RecordError: A leaf cannot be read.
+            Refused: They are not what the checkpoint signed.
+        """
+        lines = [canonical(leaf) for leaf in self.leaves()]
+        self._check(lines)
+        return len(lines)
+
     @contextmanager
     def _locked(self) -> Iterator[int]:
         path = self.folder / LEAVES

@@ -9,46 +9,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from gameday.checkers.comparison import Comparison
 from gameday.checkers.findings import AUDITOR_WORD, Findings
 from gameday.checkers.view import view_of
 from gameday.evidence import capacity, cover, handwork, loadfigures, management, papers, sidebyside, tables
 from gameday.evidence.account import Account, account_of
+from gameday.evidence.page import template
 from gameday.evidence.story import banner, brief, needed, not_tested, story
 from gameday.evidence.timeline import closeup, timeline
 from gameday.evidence.tracking import Tracked
-from gameday.evidence.words import shown
 from gameday.history.events import RunStarted, Sample
 from gameday.history.record import Trace
 from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest
 
 KINDS = {"dr": "Disaster recovery drill", "game-day": "Game day", "capacity": "Capacity sign-off"}
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("gameday", "evidence"),
-        autoescape=True,
-        finalize=_harmless,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
-
-
-def _harmless(value: object) -> object:
-    """Let no text through that would not print or would turn the reading direction around."""
-    if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
-        return value  # Markup is what the template's own macros made; every value in it came through here.
-    return shown(value, 1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +64,7 @@ def render(plan: Plan, trace: Trace, findings: Findings, mending: Mending = UNTR
     run = genesis.event.run if genesis and isinstance(genesis.event, RunStarted) else ""
     untested, digest = not_tested(account, findings), plan_digest(plan)
     compared = sidebyside.comparisons(view, findings)
-    return _template().render(
+    return template("report.html.j2").render(
         title=plan.title,
         kind=KINDS.get(plan.kind, plan.kind),
         service=plan.service,
