@@ -96,7 +96,7 @@ def cover(
             open_ones.setdefault(item.added.plan, []).append(item)
     rows = [
         _row(
-            known[plan],
+            _served(known[plan], by_plan.get(plan, [])),
             by_plan.get(plan, []),
             open_ones.get(plan, []),
             today,
@@ -106,6 +106,13 @@ def cover(
         for plan in known
     ]
     return sorted(rows, key=lambda row: (not row.is_overdue, row.due or "0", row.scenario.plan))
+
+
+def _served(scenario: Scenario, drills: list[Drilled]) -> Scenario:
+    """Return a scenario with its service: a plan that cannot be read now was for the one it was drilled for."""
+    if not scenario.trouble or not drills:
+        return scenario
+    return replace(scenario, service=drills[-1].service, kind=drills[-1].kind)
 
 
 def _row(

@@ -116,7 +116,7 @@ def _coverage(programme: Programme) -> Table:
         for item in programme.rows
     ]
     columns = ("Service", "Scenario", "Drills", "Last", "Last demonstrated", "Due again")
-    note = "Demonstrated: it ran to its end and all findings passed. A halt is safe, and demonstrates nothing."
+    note = "Demonstrated: it ran to its end and all was shown. A halt is safe, and demonstrates nothing."
     return Table("What is drilled, and what is due", columns, tuple(rows), note)
 
 
