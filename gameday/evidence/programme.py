@@ -109,7 +109,7 @@ def cover(
 
 
 def _served(scenario: Scenario, drills: list[Drilled]) -> Scenario:
-    """Return a scenario with its service: a plan that cannot be read now was for the one it was drilled for."""
+    """Return a scenario with its service: what cannot be read now was for the one that was drilled."""
     if not scenario.trouble or not drills:
         return scenario
     return replace(scenario, service=drills[-1].service, kind=drills[-1].kind)

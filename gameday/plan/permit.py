@@ -325,6 +325,8 @@ def _values(policy: Policy, rules: Rules, plan: Plan, now: datetime) -> Iterator
     yield value(Rule.PROVIDERS, _list(rules.providers))
     yield value(Rule.CLOCK, "demanded" if rules.synchronised_clock else "a warning where it is not")
     yield value(Rule.NOT_RED, _list(rules.not_red))
+    floors = [f"{floor.service}: {floor.floor_ppm / 10_000:g} % left" for floor in rules.error_budget]
+    yield value(Rule.ERROR_BUDGET, _list(floors))
     needed = [f"{r.number} of {'/'.join(r.roles)}" for r in approvals_needed(policy, plan)]
     yield value(Rule.APPROVALS, _list(needed))
     yield Value("levers", _list(("of this project", *policy.levers)), POLICY if policy.levers else DEFAULT)

@@ -45,6 +45,7 @@ class Rule(StrEnum):
     PAPERS = "papers"
     NOT_RED = "not_red"
     APPROVALS = "approvals"
+    ERROR_BUDGET = "error_budget"
     DISK = "disk"
     LEFTOVERS = "leftovers"
     UNDO = "undo"
@@ -68,6 +69,22 @@ class Window:
     days: tuple[int, ...]
     from_minute: int
     to_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFloor:
+    """No drill of a service starts while less than `floor_ppm` of its error budget is left.
+
+    What is left is the value of a Prometheus query (1 is all of it), or given by hand until the end of a day.
+    """
+
+    service: str
+    floor_ppm: int
+    url: str = ""
+    query: str = ""
+    token_env: str = ""
+    left_ppm: int | None = None
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +157,7 @@ class Rules:
     papers: tuple[str, ...] = ()
     not_red: tuple[str, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    error_budget: tuple[BudgetFloor, ...] = ()
     said: tuple[str, ...] = ()
 
 

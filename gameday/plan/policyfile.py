@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 from gameday.canonical import canonical, to_json
 from gameday.errors import PlanError
 from gameday.plan.border import validate
+from gameday.plan.budgetfile import BudgetIn, budget, budget_trouble
 from gameday.plan.keepingfile import KeepingIn, keeping
 from gameday.plan.objecturl import SCHEME, object_url
 from gameday.plan.policy import (
@@ -177,6 +178,7 @@ class RulesIn(Part):
     papers: list[Name] | None = None
     not_red: list[Key] | None = None
     approvals: list[ApprovalIn] | None = None
+    error_budget: list[BudgetIn] | None = None
 
 
 class ExperimentsIn(Part):
@@ -261,8 +263,19 @@ def _check(written: PolicyIn, source: Source) -> None:
         if waiver.environment is not None and waiver.environment not in written.environments:
             place: Where = ("waivers", number, "environment")
             source.complain(place, f"{waiver.environment!r}: no such environment; there are {known}")
+    for place, rules in _said(written):
+        for number, item in enumerate(rules.error_budget or ()):
+            if said := budget_trouble(item):
+                source.complain((*place, "error_budget", number), said)
     if written.lease_expires < 10**9:
         source.complain(("lease_expires",), "a lease of less than 1 s cannot be kept: expected 1s or more")
+
+
+def _said(written: PolicyIn) -> Iterator[tuple[Where, RulesIn]]:
+    yield (), written
+    for name, own in written.environments.items():
+        if own is not None:
+            yield ("environments", name), own
 
 
 def _policy(written: PolicyIn, file: str) -> Policy:
@@ -313,6 +326,8 @@ def _values(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                         for a in value
                     ),
                 )
+            case "error_budget":
+                yield name, tuple(budget(item) for item in value)
             case _:
                 yield names.get(name, name), tuple(value) if isinstance(value, list) else value
 

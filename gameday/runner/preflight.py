@@ -91,22 +91,23 @@ def at_home(plan: Plan, project: Path, policy: Policy, now: datetime) -> tuple[C
     """Check this machine and this project. Reads files only."""
     rules = policy.rules(plan.target.environment) or Rules()
 
-    def eased(rule: Rule, check: Check) -> Check:
-        """A waiver turns what is bad into a warning that says who waived it."""
-        waiver = waiver_for(policy, rule, plan, now) if check.state == BAD else None
-        if waiver is None:
-            return check
-        return Check(check.name, WARN, f"{check.detail} (waived by {waiver.by}: {waiver.reason})")
-
     return (
         Check("policy", OK, policy.file),
         Check("code", *_shadowed(plan, project)),
-        eased(Rule.LEFTOVERS, _leftovers(project)),
-        eased(Rule.DISK, _disk(plan, project, policy)),
-        eased(Rule.CLOCK, _clock(demanded=rules.synchronised_clock)),
+        eased(policy, Rule.LEFTOVERS, plan, now, _leftovers(project)),
+        eased(policy, Rule.DISK, plan, now, _disk(plan, project, policy)),
+        eased(policy, Rule.CLOCK, plan, now, _clock(demanded=rules.synchronised_clock)),
         _credentials(plan, policy, os.environ, now),
         *_ledgers(plan),
     )
+
+
+def eased(policy: Policy, rule: Rule, plan: Plan, now: datetime, check: Check) -> Check:
+    """Return a check as it counts: a waiver turns what is bad into a warning that says who waived it."""
+    waiver = waiver_for(policy, rule, plan, now) if check.state == BAD else None
+    if waiver is None:
+        return check
+    return Check(check.name, WARN, f"{check.detail} (waived by {waiver.by}: {waiver.reason})")
 
 
 def _ledgers(plan: Plan) -> list[Check]:

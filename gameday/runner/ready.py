@@ -26,11 +26,12 @@ from gameday.plan.policy import Policy, Rule, Rules, policy_digest
 from gameday.plan.policyfile import find_policy
 from gameday.runner.approvals import Paper, Terms, given_beforehand, terms_of
 from gameday.runner.arming import Resolved, check_whole, resolve
+from gameday.runner.budgets import budgets
 from gameday.runner.generators import generators
 from gameday.runner.lease import SharedLease
 from gameday.runner.lever import Levers
 from gameday.runner.machinelease import MachineLease
-from gameday.runner.preflight import OK, Check, at_home, of_target, refuse
+from gameday.runner.preflight import OK, Check, at_home, eased, of_target, refuse
 
 
 @dataclass(slots=True)
@@ -115,13 +116,17 @@ def make_ready(
     papers = given_beforehand(plan, terms, project, operator, login_name())
     checks += approvals(terms, papers)
     checks += at_home(plan, project, policy, now)
+    rules = policy.rules(plan.target.environment) or Rules()
+    checks += [
+        eased(policy, Rule.ERROR_BUDGET, plan, now, check)
+        for check in budgets(plan, rules, f"{now:%Y-%m-%d}")
+    ]
     checks += generators(plan)
     refuse(checks)
     found = resolve(plan, project, policy, now)
     lease = _take_leases(policy, found, stack, operator=operator, run=run)
     check_whole(found.values)
     checks += of_target(found)
-    rules = policy.rules(plan.target.environment) or Rules()
     if waiver_for(policy, Rule.NOT_RED, plan, now) is not None:
         rules = replace(rules, not_red=())
     return Ready(policy, rules, permit, levers, terms, papers, found, tuple(checks), lease)
