@@ -264,8 +264,8 @@ def _check(written: PolicyIn, source: Source) -> None:
             place: Where = ("waivers", number, "environment")
             source.complain(place, f"{waiver.environment!r}: no such environment; there are {known}")
     for place, rules in _said(written):
-        for number, item in enumerate(rules.error_budget or ()):
-            if said := budget_trouble(item):
+        for number, floor in enumerate(rules.error_budget or ()):
+            if said := budget_trouble(floor):
                 source.complain((*place, "error_budget", number), said)
     if written.lease_expires < 10**9:
         source.complain(("lease_expires",), "a lease of less than 1 s cannot be kept: expected 1s or more")
