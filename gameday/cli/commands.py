@@ -41,7 +41,7 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli import people  # noqa: PLC0415
 
             return people.report(asked)
-        case "export" | "finding" | "coverage" | "scorecard":
+        case "export" | "finding" | "coverage" | "scorecard" | "readiness":
             from gameday.cli import evidence  # noqa: PLC0415
 
             return evidence.carry_out(asked)

@@ -23,6 +23,10 @@ def carry_out(asked: argparse.Namespace) -> int:
         from gameday.cli.coverage import coverage  # noqa: PLC0415
 
         return coverage(as_json=asked.json, policy=asked.policy)
+    if asked.command == "readiness":
+        from gameday.cli.readiness import readiness  # noqa: PLC0415
+
+        return readiness(asked)
     if asked.command == "scorecard":
         from gameday.cli.coverage import scorecard  # noqa: PLC0415
 

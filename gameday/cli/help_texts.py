@@ -295,6 +295,26 @@ COMMANDS: dict[str, Text] = {
             ),
         ),
     ),
+    "readiness": Text(
+        "whether a service is ready for production: what its drills show, and what people sign for",
+        "gameday readiness orders",
+        (
+            (("service",), {"metavar": "SERVICE", "help": "as plans name it"}),
+            (
+                ("--sign",),
+                {"metavar": "ITEM", "default": "", "help": "sign for an item of the policy's `readiness:`"},
+            ),
+            (
+                ("--as",),
+                {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},
+            ),
+            (("--key",), {"metavar": "FILE", "help": "your SSH key (~/.ssh/id_ed25519)"}),
+            (("--until",), {"metavar": "DAY", "default": "", "help": "sign: until which day (90 days)"}),
+            (("--signers",), {"metavar": "FILE", "help": "allowed_signers (approvals/allowed_signers)"}),
+            _POLICY,
+            _JSON,
+        ),
+    ),
     "seal": Text(
         "seal a run that has ended into a bundle that anybody can check",
         "gameday seal latest",

@@ -171,10 +171,11 @@ def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes
         return data, b""
     if asked.unsigned:
         return data, b""
-    return data, sign(data, _key(asked.key), NAMESPACE)
+    return data, sign(data, ssh_key(asked.key), NAMESPACE)
 
 
-def _key(asked: str | None) -> Path:
+def ssh_key(asked: str | None) -> Path:
+    """Return the key that was named, else the one a person usually has."""
     try:
         if asked:
             return Path(asked).expanduser()

@@ -180,6 +180,7 @@ class Policy:
     lease_expires_ns: int = LEASE_EXPIRES_NS
     retest_days: int = RETEST_DAYS
     keeping: Keeping = USUAL
+    readiness: tuple[str, ...] = ()  # what people sign for before a service is called ready
     experiments: str = ""
 
     def rules(self, environment: str) -> Rules | None:

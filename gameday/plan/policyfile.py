@@ -200,6 +200,7 @@ class PolicyIn(RulesIn, KeepingIn):
     lease_expires: Duration = LEASE_EXPIRES_NS
     experiments: ExperimentsIn | None = None
     retest_days: Annotated[int, Field(ge=1, le=3660)] = RETEST_DAYS
+    readiness: list[Name] = Field(default_factory=list, max_length=40)
 
 
 def find_policy(
@@ -296,6 +297,7 @@ def _policy(written: PolicyIn, file: str) -> Policy:
         lease_expires_ns=written.lease_expires,
         retest_days=written.retest_days,
         keeping=keeping(written),
+        readiness=tuple(written.readiness),
         experiments=written.experiments.environment if written.experiments else "",
     )
 
