@@ -10,6 +10,7 @@ from typing import Any
 
 from gameday.cli import exits
 from gameday.cli.asked import operator, project_here, run_here
+from gameday.cli.help_around import AROUND
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -19,10 +20,8 @@ def carry_out(asked: argparse.Namespace) -> int:
         GameDayError: Something a person should know and mend.
     """
     match asked.command:
-        case "validate" | "plan" | "schema" | "init":
-            from gameday.cli import plans  # noqa: PLC0415 - each command pays only for itself
-
-            return plans.carry_out(asked)
+        case "validate" | "plan" | "schema" | "init" | "new" | "brief" | "notify" | "runbook" | "writeup":
+            return _prepare(asked)
         case "run" | "drill" | "recover":
             from gameday.cli import drills  # noqa: PLC0415
 
@@ -53,6 +52,17 @@ def carry_out(asked: argparse.Namespace) -> int:
             return _operate(asked)
         case _:
             return _look(asked)
+
+
+def _prepare(asked: argparse.Namespace) -> int:
+    """Carry out what is done at a desk, before a drill or after it."""
+    if asked.command in AROUND:
+        from gameday.cli import around  # noqa: PLC0415 - each command pays only for itself
+
+        return around.carry_out(asked)
+    from gameday.cli import plans  # noqa: PLC0415 - as above
+
+    return plans.carry_out(asked)
 
 
 def _tell(asked: argparse.Namespace) -> int:

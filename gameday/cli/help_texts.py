@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from gameday.cli.experimentoptions import EXPERIMENT
+from gameday.cli.help_around import AROUND
+from gameday.cli.help_shapes import BY as _BY
+from gameday.cli.help_shapes import JSON as _JSON
+from gameday.cli.help_shapes import PLAN as _PLAN
+from gameday.cli.help_shapes import POLICY as _POLICY
+from gameday.cli.help_shapes import RUN as _RUN
+from gameday.cli.help_shapes import Argument, Text
 
 TOP = "Run a failure drill, stop it in time, take its faults back, and prove what happened."
 TOP_EPILOG = """exit codes:
@@ -15,29 +20,7 @@ begin with:
   gameday drill            the whole thing on this machine, in half a minute
   gameday COMMAND --help   each command, with an example"""
 
-Argument = tuple[tuple[str, ...], dict[str, Any]]
-
-
-class Text(NamedTuple):
-    """What a person reads about one command."""
-
-    line: str
-    example: str
-    arguments: tuple[Argument, ...] = ()
-
-
-_PLAN: Argument = (("plan",), {"metavar": "PLAN", "help": "a plan file"})
-_RUN: Argument = (
-    ("run",),
-    {"metavar": "RUN", "nargs": "?", "help": "a run's folder or the start of its id (the latest)"},
-)
-_JSON: Argument = (("--json",), {"action": "store_true", "help": "say it as JSON"})
-_BY: Argument = (("--by",), {"metavar": "NAME", "default": "", "help": "who you are (recorded as claimed)"})
 _REASON: Argument = (("--reason",), {"metavar": "TEXT", "required": True, "help": "why; it is recorded"})
-_POLICY: Argument = (
-    ("--policy",),
-    {"metavar": "FILE", "help": "the operator's policy (GAMEDAY_POLICY, else policy.yaml)"},
-)
 _NOTE: Argument = (("--note",), {"metavar": "TEXT", "default": "", "help": "what you saw; it is recorded"})
 _STEP: Argument = (("--step",), {"metavar": "STEP", "default": "", "help": "which one, when several wait"})
 _PLAIN: Argument = (("--plain",), {"action": "store_true", "help": "plain lines instead of the live view"})
@@ -48,6 +31,7 @@ COMMANDS: dict[str, Text] = {
         "gameday init my-drills",
         ((("dir",), {"metavar": "DIR", "nargs": "?", "default": ".", "help": "the folder (this one)"}),),
     ),
+    "new": AROUND["new"],
     "validate": Text(
         "check plans and show every problem at once",
         "gameday validate experiments/*.yaml",

@@ -1,0 +1,35 @@
+"""Help for what is done before and after a run: a new plan, a briefing, notices, a runbook, a write-up."""
+
+from __future__ import annotations
+
+from gameday.cli.help_shapes import Argument, Text
+
+NEW: tuple[Argument, ...] = (
+    (("kind",), {"choices": ("dr", "game-day", "capacity"), "help": "what it is to show"}),
+    (("file",), {"metavar": "FILE", "nargs": "?", "help": "where to (experiments/SERVICE-KIND.yaml)"}),
+    (("--service",), {"metavar": "NAME", "help": "which service; must be said where nobody can be asked"}),
+    (("--owner",), {"metavar": "NAME", "help": "who answers for the service"}),
+    (("--author",), {"metavar": "NAME", "help": "who writes the plan (you)"}),
+    (("--environment",), {"metavar": "NAME", "help": "what the target must say that it is (lab)"}),
+    (("--target",), {"metavar": "URL", "help": "the address that users take (the lab's)"}),
+    (("--probe",), {"metavar": "PATH", "help": "what is asked there ten times a second (the lab: an order)"}),
+    (("--action",), {"metavar": "ACTION", "help": "the fault: `gameday actions` lists them"}),
+    (
+        ("--with",),
+        {"metavar": "KEY=VALUE", "dest": "arguments", "action": "append", "default": [], "help": "of it"},
+    ),
+    (("--rto",), {"metavar": "TIME", "help": "dr: how soon it must serve again (30s in the lab, else 15m)"}),
+    (("--rpo",), {"metavar": "TIME", "help": "dr: how much may be lost (1s in the lab, else not measured)"}),
+    (("--peak",), {"metavar": "RATE", "help": "capacity: the forecast peak (40/s)"}),
+    (("--headroom",), {"metavar": "SHARE", "help": "capacity: how much more it must hold (50%%)"}),
+    (("--profile",), {"metavar": "FILE", "help": "the Locust file of its load (the lab's: orders)"}),
+    (("--yes",), {"action": "store_true", "help": "ask nothing: what is not said is as proposed"}),
+)  # fmt: skip
+
+AROUND: dict[str, Text] = {
+    "new": Text(
+        "ask a few questions and write a plan with comments; never over another file",
+        "gameday new dr --service orders --rto 30s --yes",
+        NEW,
+    ),
+}
