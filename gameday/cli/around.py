@@ -1,4 +1,4 @@
-"""What is done at a desk before and after a drill. Each command's module is read only when it is asked for."""
+"""What is done at a desk before and after a drill. Each module is read only when it is asked for."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gameday.cli.experimentoptions import EXPERIMENT
 from gameday.cli.help_around import AROUND
+from gameday.cli.help_programme import PROGRAMME
 from gameday.cli.help_shapes import BY as _BY
 from gameday.cli.help_shapes import JSON as _JSON
 from gameday.cli.help_shapes import PLAN as _PLAN
@@ -254,51 +255,7 @@ COMMANDS: dict[str, Text] = {
             _JSON,
         ),
     ),
-    "coverage": Text(
-        "which service is drilled by which scenario: when last, with which verdict, what is overdue",
-        "gameday coverage",
-        (_POLICY, _JSON),
-    ),
-    "scorecard": Text(
-        "the programme of drills for leadership: coverage, quarters, trends of RTA and RPA, open findings",
-        "gameday scorecard --as html -o scorecard.html",
-        (
-            _POLICY,
-            (
-                ("--as",),
-                {
-                    "dest": "form",
-                    "choices": ("text", "json", "html"),
-                    "default": "text",
-                    "help": "the format",
-                },
-            ),
-            (
-                ("-o", "--output"),
-                {"metavar": "FILE", "default": "-", "help": "where to; stdout when left out"},
-            ),
-        ),
-    ),
-    "readiness": Text(
-        "whether a service is ready for production: what its drills show, and what people sign for",
-        "gameday readiness orders",
-        (
-            (("service",), {"metavar": "SERVICE", "help": "as plans name it"}),
-            (
-                ("--sign",),
-                {"metavar": "ITEM", "default": "", "help": "sign for an item of the policy's `readiness:`"},
-            ),
-            (
-                ("--as",),
-                {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},
-            ),
-            (("--key",), {"metavar": "FILE", "help": "your SSH key (~/.ssh/id_ed25519)"}),
-            (("--until",), {"metavar": "DAY", "default": "", "help": "sign: until which day (90 days)"}),
-            (("--signers",), {"metavar": "FILE", "help": "allowed_signers (approvals/allowed_signers)"}),
-            _POLICY,
-            _JSON,
-        ),
-    ),
+    **PROGRAMME,
     "seal": Text(
         "seal a run that has ended into a bundle that anybody can check",
         "gameday seal latest",

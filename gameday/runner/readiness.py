@@ -109,7 +109,7 @@ def _signed(project: Path, service: str, signers: Path) -> Iterator[Signed]:
             one = from_json(Signed, json.loads(data))
             signature = _bytes(path.with_name(f"{path.name}.sig"))
             verify(data, signature, _bytes(signers), one.principal, NAMESPACE)
-        except (OSError, ValueError, GameDayError):
+        except (OSError, ValueError, RecursionError, GameDayError):
             continue
         if one.service == service:
             yield one
