@@ -52,7 +52,7 @@ def wait_while_at_work(
 
 
 def _used(pid: int) -> tuple[int, int] | None:
-    """Return what tells work from idleness: the clock ticks used, and a number that is new while it wants more.
+    """Return what tells work from idleness: the ticks used, and a number that is new while it wants more.
 
     None where the process is gone.
     """

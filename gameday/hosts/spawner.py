@@ -18,8 +18,8 @@ from gameday.hosts.forkserver import PLACEHOLDER, REQUEST_MAX
 from gameday.hosts.patience import PREPARING_MOST_S, wait_while_at_work
 from gameday.hosts.processes import MARKER
 
-# Idle seconds after which it is given up, and the bound while it is at work: first it imports, then it answers
-# at once. What waits for an answer may be an undo.
+# Idle seconds after which it is given up, and the bound while it is at work. First it imports, then it
+# answers at once; what waits for its answer then may be an undo.
 FIRST_ANSWER_S = (20.0, PREPARING_MOST_S)
 WARM_ANSWER_S = (2.0, 10.0)
 

@@ -107,7 +107,7 @@ class ActionHost:
         """Wait until the host has imported and checked everything that it may have to do.
 
         Raises:
-            Refused: It cannot; or it was idle for `idle_s`, or at work for longer than `most_s` (see `patience`).
+            Refused: It cannot; or it was idle for `idle_s`, or took longer than `most_s` (see `patience`).
         """
         host = self._now
         if why := wait_while_at_work(host.pid, host.armed.wait, idle_s=idle_s, most_s=most_s):
