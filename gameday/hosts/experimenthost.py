@@ -25,11 +25,13 @@ from typing import Any
 
 from gameday.history.redact import Redactor
 from gameday.hosts.experimentlog import clean_log, mask_output
+from gameday.hosts.experimentplace import place_of
 from gameday.hosts.experimentrecord import JournalFile, Owed, read_owed
 from gameday.hosts.words import error_line, one_line
 from gameday.plan.bind import RUN_DIR
 from gameday.plan.experiment import VAULT
 from gameday.plan.experimentfile import read_experiment
+from gameday.plan.source import Source
 
 Note = Callable[[dict[str, Any]], None]
 
@@ -51,9 +53,7 @@ class Play:
 
     def arm(self) -> str:
         """Read and validate the experiment, as `chaos run` does before it begins; return why not."""
-        from chaoslib.experiment import ensure_experiment_is_valid  # noqa: PLC0415 - paid by experiments alone
-
-        from gameday.hosts import experimentrun  # noqa: PLC0415 - as above
+        from gameday.hosts import experimentrun  # noqa: PLC0415 - paid by experiments alone
 
         path = self._home / self._provider["file"]
         like_the_command(self._home)
@@ -66,11 +66,24 @@ class Play:
             self._variables = self._given()
             self._settings = self._told()
             self._experiment = experimentrun.with_loader_controls(str(path), read.source.data)
-            ensure_experiment_is_valid(self._experiment)
+            if reason := self._why_not(read.source):
+                return reason
             self._experiment["dry"] = experimentrun.dry_of(self._provider["dry"])
             experimentrun.check_chaoslib()
         except BaseException as raised:  # noqa: BLE001 - validation imports user code
             return error_line(raised)
+        return ""
+
+    def _why_not(self, source: Source) -> str:
+        """Validate the experiment; return what is wrong with it and where, or nothing."""
+        from chaoslib.activity import ensure_activity_is_valid  # noqa: PLC0415 - as above
+        from chaoslib.experiment import ensure_experiment_is_valid  # noqa: PLC0415 - as above
+
+        try:
+            ensure_experiment_is_valid(self._experiment)
+        except BaseException as raised:  # noqa: BLE001 - it imports user code
+            place = place_of(source, raised, ensure_activity_is_valid)
+            return f"{self._provider['file']}:{place}: {error_line(raised)}" if place else error_line(raised)
         return ""
 
     def _given(self) -> Any:
