@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import signal
 import subprocess
@@ -31,8 +32,11 @@ from chaoslib.secret import load_secrets
 from chaoslib.types import Dry, Schedule, Strategy
 
 from gameday.hosts.experimentrecord import JournalFile, Owed
+from gameday.hosts.processes import kill_carriers
 from gameday.hosts.words import error_line
 
+PROGRAM = "GAMEDAY_PROGRAM"
+_NUMBERS = itertools.count(1)
 CUT_OFF_S = 0.5  # Between short activities chaoslib ends the method by itself, and sooner.
 
 
@@ -313,7 +317,9 @@ class _Programs:
     def run(
         arguments: Any, *, timeout: float | None = None, capture_output: bool = False, **more: Any
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program in a process group of its own, in this host's session."""
+        """Run a program in a process group of its own, and with a mark that all it starts inherits."""
+        mark = f"{os.getpid()}.{next(_NUMBERS)}"
+        more["env"] = {**(more.get("env") or os.environ), PROGRAM: mark}
         if capture_output:  # As chaoslib 1.45 asks; 1.44 names both pipes.
             more |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         more.pop("check", None)
@@ -327,6 +333,7 @@ class _Programs:
                     with suppress(ProcessLookupError, PermissionError):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.kill()
+                    kill_carriers(f"{PROGRAM}={mark}")  # Those that left its group and its session, too.
             return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
