@@ -20,8 +20,9 @@ from tests.experiments.judge import (
     UNGRACEFUL,
     row,
 )
-from tests.experiments.sidebyside import BIN, alone, both, expected_code
+from tests.experiments.sidebyside import BIN, VERSION, alone, both, expected_code
 
+FIXTURES = {"1.44.0": 113}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OK, NO = {"type": "process", "path": "true"}, {"type": "process", "path": "false"}
@@ -273,7 +274,8 @@ def _running(argument):
 @pytest.mark.timeout(1800)
 def test_chaos_toolkits_own_fixtures_come_to_the_same(tmp_path):
     found = list(replay(tmp_path))
-    assert len(found) > 90
+    expected = FIXTURES.get(VERSION)  # None: another version, whose fixtures nobody has counted yet.
+    assert len(found) == expected if expected else len(found) > 100
     assert not [show(row) for row in found if row[3] == DIFFERENT]
 
 
