@@ -38,7 +38,8 @@ def read_beside(control_files: tuple[str, ...], settings: str) -> Beside:
     Raises:
         UsageError: A file cannot be read, or is not what it has to be.
     """
-    controls, digests = [], []
+    controls: list[dict[str, Any]] = []
+    digests: list[tuple[str, str]] = []
     for name in control_files:
         data, sha256 = _read(name, "--control-file")
         controls += _controls(data, name, "--control-file")
