@@ -12,6 +12,7 @@ ROLLBACKS = ("default", "always", "never", "deviated")
 HYPOTHESES = (
     "default", "before-method-only", "after-method-only", "during-method-only", "continuously", "continously",
 )  # fmt: skip
+DRY = ("probes", "actions", "activities", "pause")
 EXPERIMENT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (
         ("--environment",),
@@ -61,6 +62,31 @@ EXPERIMENT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         },
     ),
     (
+        ("--dry",),
+        {
+            "choices": DRY,
+            "default": "",
+            "help": "of an experiment: leave out its probes, actions, activities or pauses",
+        },
+    ),
+    (
+        ("--control-file",),
+        {
+            "metavar": "FILE",
+            "action": "append",
+            "default": [],
+            "help": "of an experiment: controls beside its own",
+        },
+    ),
+    (
+        ("--settings",),
+        {
+            "metavar": "FILE",
+            "default": "",
+            "help": "of an experiment: Chaos Toolkit's settings file; its controls and runtime count",
+        },
+    ),
+    (
         ("--compat",),
         {"action": "store_true", "help": "of an experiment: as `chaos run` does it, to the letter"},
     ),
@@ -91,4 +117,7 @@ def options_of(asked: argparse.Namespace) -> Options:
         compat=asked.compat,
         variables=tuple(asked.var),
         variable_files=tuple(asked.var_file),
+        dry=asked.dry,
+        control_files=tuple(asked.control_file),
+        settings=asked.settings,
     )

@@ -13,11 +13,11 @@ from gameday.errors import Refused
 from gameday.history.events import Effect, HostStarted, Reading, StepEnded
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import new_inbox
+from gameday.hosts.patience import IDLE_S, PREPARING_MOST_S
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.model import NS, Activity, Probe
 
-ARM_TIMEOUT_S = 30.0
 DEATH_WAIT_S = 2.0
 
 
@@ -46,7 +46,7 @@ class ActivityProbe:
         )
         self._name = probe.name
         self._turn = threading.Lock()
-        self._host.wait_armed(ARM_TIMEOUT_S)
+        self._host.wait_armed(IDLE_S, PREPARING_MOST_S)
 
     def read(self) -> tuple[Reading, str]:
         """Take one sample. A probe that raises, or hangs, read nothing: unreadable.

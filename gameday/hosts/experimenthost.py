@@ -25,11 +25,13 @@ from typing import Any
 
 from gameday.history.redact import Redactor
 from gameday.hosts.experimentlog import clean_log, mask_output
+from gameday.hosts.experimentplace import place_of
 from gameday.hosts.experimentrecord import JournalFile, Owed, read_owed
 from gameday.hosts.words import error_line, one_line
 from gameday.plan.bind import RUN_DIR
 from gameday.plan.experiment import VAULT
 from gameday.plan.experimentfile import read_experiment
+from gameday.plan.source import Source
 
 Note = Callable[[dict[str, Any]], None]
 
@@ -47,12 +49,11 @@ class Play:
         self._known = [value for name, value in configuration.items() if name.startswith("env.")]
         self._experiment: dict[str, Any] = {}
         self._variables: Any = (None, None)
+        self._settings: dict[str, Any] = {}
 
     def arm(self) -> str:
         """Read and validate the experiment, as `chaos run` does before it begins; return why not."""
-        from chaoslib.experiment import ensure_experiment_is_valid  # noqa: PLC0415 - paid by experiments alone
-
-        from gameday.hosts import experimentrun  # noqa: PLC0415 - as above
+        from gameday.hosts import experimentrun  # noqa: PLC0415 - paid by experiments alone
 
         path = self._home / self._provider["file"]
         like_the_command(self._home)
@@ -63,24 +64,59 @@ class Play:
             os.chdir(self._home / self._provider["folder"])
             sys.path += [os.getcwd(), str(self._home)]  # noqa: PTH109 - more than `chaos run` looks through
             self._variables = self._given()
-            self._experiment = read.source.data
-            ensure_experiment_is_valid(self._experiment)
+            self._settings = self._told()
+            self._experiment = experimentrun.with_loader_controls(str(path), read.source.data)
+            if reason := self._why_not(read.source):
+                return reason
+            self._experiment["dry"] = experimentrun.dry_of(self._provider["dry"])
             experimentrun.check_chaoslib()
         except BaseException as raised:  # noqa: BLE001 - validation imports user code
             return error_line(raised)
+        return ""
+
+    def _why_not(self, source: Source) -> str:
+        """Validate the experiment; return what is wrong with it and where, or nothing."""
+        from chaoslib.activity import ensure_activity_is_valid  # noqa: PLC0415 - as above
+        from chaoslib.experiment import ensure_experiment_is_valid  # noqa: PLC0415 - as above
+
+        try:
+            ensure_experiment_is_valid(self._experiment)
+        except BaseException as raised:  # noqa: BLE001 - it imports user code
+            place = place_of(source, raised, ensure_activity_is_valid)
+            return f"{self._provider['file']}:{place}: {error_line(raised)}" if place else error_line(raised)
         return ""
 
     def _given(self) -> Any:
         """Return what --var and --var-file say, in chaoslib's own form."""
         from chaoslib import convert_vars, merge_vars  # noqa: PLC0415 - as above
 
+        return merge_vars(convert_vars(self._provider["variables"]), self._files("variable_files"))
+
+    def _told(self) -> dict[str, Any]:
+        """Return the settings, with the strategies that count; load the controls beside the experiment."""
+        from gameday.hosts import experimentrun  # noqa: PLC0415 - as above
+
+        given = self._provider
+        settings = experimentrun.read_settings(self._files("settings"), self._files("control_files"))
+        settings["runtime"] = {
+            "rollbacks": {"strategy": given["rollbacks"]},
+            "hypothesis": {"strategy": given["hypothesis"]},
+        }
+        return settings
+
+    def _files(self, what: str) -> list[str]:
+        """Return the paths of files that the plan names by digest.
+
+        Raises:
+            ValueError: One is not what it was.
+        """
         files = []
-        for name, sha256 in self._provider["variable_files"]:
+        for name, sha256 in self._provider[what]:
             path = self._home / name
             if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                 raise ValueError(f"{path} is not what it was when the plan was made")
             files.append(str(path))
-        return merge_vars(convert_vars(self._provider["variables"]), files)
+        return files
 
     def do(self, note: Note) -> dict[str, Any]:
         """Carry the experiment out and return how it ended."""
@@ -90,8 +126,7 @@ class Play:
         if not given["compat"]:
             experimentrun.guard_providers()
         experiment = self._experiment
-        experiment["dry"] = None
-        settings = _settings(given)
+        settings = self._settings
         runner = experimentrun.Runner(given["hypothesis"], given["frequency_s"], fail_fast=given["fail_fast"])
         try:
             runner.prepare(experiment, settings, self._variables)
@@ -135,7 +170,9 @@ class Play:
         runs = journal["rollbacks"] = runs if isinstance(runs, list) else []
         failed = []
         for number, item in items:
-            run, error = experimentrun.play_rollback(self._experiment, item, configuration, secrets)
+            run, error = experimentrun.play_rollback(
+                self._experiment, item, configuration, secrets, self._settings
+            )
             runs.append(run)
             status = "failed" if error else "succeeded"
             owed.rollbacks[str(number)] = status
@@ -200,15 +237,6 @@ def like_the_command(home: Path) -> None:
     logzero = ModuleType("logzero")
     logzero.__dict__.update(__path__=[], logger=logging.getLogger("chaostoolkit"))
     sys.modules["logzero"] = logzero
-
-
-def _settings(provider: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "runtime": {
-            "rollbacks": {"strategy": provider["rollbacks"]},
-            "hypothesis": {"strategy": provider["hypothesis"]},
-        }
-    }
 
 
 def _reply(journal: dict[str, Any], data: bytes, detail: str = "") -> dict[str, Any]:

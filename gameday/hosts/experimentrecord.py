@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return value if type(value) in (bool, int, str, type(None)) else _basic(value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # NaN and the infinities are no JSON.
+    if isinstance(value, Enum):
+        return plain(value.value, depth + 1)
     if depth > DEPTH_MAX:
         return "…"
     if isinstance(value, Mapping):

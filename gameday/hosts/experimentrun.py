@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import signal
 import subprocess
@@ -18,15 +19,24 @@ from chaoslib import run as chaosrun
 from chaoslib import settings as chaossettings
 from chaoslib.caching import cache_activities, clear_cache
 from chaoslib.configuration import load_configuration, load_dynamic_configuration
-from chaoslib.control import cleanup_controls, initialize_controls
+from chaoslib.control import (
+    cleanup_controls,
+    controls,
+    initialize_controls,
+    initialize_global_controls,
+    load_global_controls,
+)
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.exit import exit_gracefully
 from chaoslib.secret import load_secrets
-from chaoslib.types import Schedule, Strategy
+from chaoslib.types import Dry, Schedule, Strategy
 
 from gameday.hosts.experimentrecord import JournalFile, Owed
+from gameday.hosts.processes import kill_carriers
 from gameday.hosts.words import error_line
 
+PROGRAM = "GAMEDAY_PROGRAM"
+_NUMBERS = itertools.count(1)
 CUT_OFF_S = 0.5  # Between short activities chaoslib ends the method by itself, and sooner.
 
 
@@ -77,6 +87,7 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
     def __init__(self, experiment: dict[str, Any], owed: Owed, file: JournalFile, note: Any) -> None:
         self.journal: dict[str, Any] = {}
         self._owed = owed
+        self._dry = experiment.get("dry")
         self._file = file
         self._note = note
         self._rollbacks = list(experiment.get("rollbacks") or ())
@@ -98,7 +109,7 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
 
     def start_activity(self, activity: dict[str, Any]) -> None:
         """Write ahead that something may be changed from here on."""
-        if activity.get("type") == "action" and not self._owed.acted and not self._undoing:
+        if _acts(activity, self._dry) and not self._owed.acted and not self._undoing:
             with self._lock:
                 self._owed.acted = True
                 try:
@@ -115,7 +126,7 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
         status = str(run.get("status") or "failed")
         if self._undoing:
             self._played(activity, status)
-        detail = "".join(run.get("exception") or ())[-200:]
+        detail = why_failed(run)
         part = "rollbacks" if self._undoing else "method"
         self._note({"part": part, "name": activity.get("name"), "status": status, "detail": detail})
         self._file.keep(self.journal)
@@ -182,6 +193,40 @@ class Handler(chaosrun.RunEventHandler):  # type: ignore[misc]
         self._file.keep(self.journal)
 
 
+def _acts(activity: dict[str, Any], dry: Any) -> bool:
+    """Tell whether an activity may change the world: a dry run leaves out actions that say nothing of it."""
+    is_left_out = dry in (Dry.ACTIONS, Dry.ACTIVITIES) and "dry" not in activity
+    return activity.get("type") == "action" and not is_left_out
+
+
+def dry_of(word: str) -> Any:
+    """Return what a run leaves out, as chaoslib has it; None for nothing."""
+    return Dry.from_string(word)
+
+
+def read_settings(files: list[str], control_files: list[str]) -> dict[str, Any]:
+    """Return what the settings files say, and load their controls and those of the control files."""
+    settings: dict[str, Any] = {}
+    for name in files:
+        settings = chaossettings.load_settings(name) or {}
+    load_global_controls(settings, control_files)
+    return settings
+
+
+def with_loader_controls(path: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return an experiment that was read, once the controls of its loading have seen it."""
+    with controls(level="loader", context=path) as control:
+        control.with_state(data)
+    return data
+
+
+def why_failed(run: dict[str, Any]) -> str:
+    """Return why an activity failed, from the traceback in its run; nothing when it did not."""
+    lines = "".join(run.get("exception") or ()).split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return last.removeprefix("chaoslib.exceptions.ActivityFailed: ")[:200]
+
+
 def handler(experiment: dict[str, Any], owed: Owed, file: JournalFile, note: Any) -> Handler:
     """Return what hears the runner."""
     return Handler(experiment, owed, file, note)
@@ -207,7 +252,11 @@ def values_of(experiment: dict[str, Any], variables: Any, known: Any) -> tuple[A
 
 
 def play_rollback(
-    experiment: dict[str, Any], item: dict[str, Any], configuration: Any, secrets: Any
+    experiment: dict[str, Any],
+    item: dict[str, Any],
+    configuration: Any,
+    secrets: Any,
+    settings: dict[str, Any],
 ) -> tuple[dict[str, Any], str]:
     """Play one rollback with its controls; return its run and why it failed, or nothing."""
     runs: list[dict[str, Any]] = []
@@ -215,9 +264,10 @@ def play_rollback(
     cache_activities(experiment)
     error = ""
     try:
+        initialize_global_controls(alone, configuration, secrets, settings)
         initialize_controls(alone, configuration, secrets)
         chaosrun.apply_rollbacks(
-            alone, configuration, secrets, None, None, chaosrun.EventHandlerRegistry(), runs
+            alone, configuration, secrets, None, experiment.get("dry"), chaosrun.EventHandlerRegistry(), runs
         )
     except BaseException as raised:  # noqa: BLE001 - the next rollback must be played whatever this one does
         error = error_line(raised)
@@ -227,7 +277,7 @@ def play_rollback(
         clear_cache()
     run = runs[-1] if runs else {"activity": dict(item), "output": None, "status": "failed"}
     if not error and run.get("status") != "succeeded":
-        error = "".join(run.get("exception") or ("it failed",))[-200:]
+        error = why_failed(run) or "it failed"
     return run, error
 
 
@@ -267,7 +317,9 @@ class _Programs:
     def run(
         arguments: Any, *, timeout: float | None = None, capture_output: bool = False, **more: Any
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program in a process group of its own, in this host's session."""
+        """Run a program in a process group of its own, and with a mark that all it starts inherits."""
+        mark = f"{os.getpid()}.{next(_NUMBERS)}"
+        more["env"] = {**(more.get("env") or os.environ), PROGRAM: mark}
         if capture_output:  # As chaoslib 1.45 asks; 1.44 names both pipes.
             more |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         more.pop("check", None)
@@ -281,6 +333,7 @@ class _Programs:
                     with suppress(ProcessLookupError, PermissionError):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.kill()
+                    kill_carriers(f"{PROGRAM}={mark}")  # Those that left its group and its session, too.
             return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

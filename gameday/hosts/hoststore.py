@@ -21,12 +21,12 @@ from typing import Any
 
 from gameday.errors import Refused
 from gameday.history.events import LedgerMark
+from gameday.hosts.patience import IDLE_S, PREPARING_MOST_S, wait_while_at_work
 from gameday.hosts.processes import MARKER, kill_all
 from gameday.hosts.stores import Outcome, failed, unknown
 from gameday.hosts.words import one_line
 from gameday.plan.model import NS, Ledger
 
-ARM_TIMEOUT_S = 30.0
 READ_TIMEOUT_S = 8.0
 STUCK_TIMES = 10
 STUCK_MIN_S = 3.0
@@ -78,9 +78,11 @@ class HostStore:
             Refused: It is not; nothing was written.
         """
         process = self._process
-        process.settled.wait(ARM_TIMEOUT_S)
+        why = wait_while_at_work(
+            process.child.pid, process.settled.wait, idle_s=IDLE_S, most_s=PREPARING_MOST_S
+        )
         if not process.is_ready:
-            reason = process.refused or f"it was not ready within {ARM_TIMEOUT_S:g} s"
+            reason = process.refused or f"it was {why}"
             self.close()
             raise Refused(f"ledger {self._name}: {reason}", todo=f"What it printed is in {self._log}.")
 

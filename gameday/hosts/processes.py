@@ -149,6 +149,17 @@ def kill_all(leader: int, *markers: str, since_ticks: int = 0) -> None:
         await_deaths(left, time.monotonic() + _DEATH_S)
 
 
+def kill_carriers(entry: str) -> None:
+    """SIGKILL whatever was started with this NAME=VALUE in its environment, until nothing is left."""
+    for _ in range(_ROUNDS_MAX):
+        left = [pid for pid in pids() if entry.encode() in environment(pid) and pid != os.getpid()]
+        if not left:
+            return
+        for pid in left:
+            send(pid, signal.SIGKILL)
+        await_deaths(left, time.monotonic() + _DEATH_S)
+
+
 def end_all(leader: int, *markers: str, grace_s: float, since_ticks: int = 0) -> None:
     """SIGTERM a process group; after the grace SIGKILL its session and all that carries its markers.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from gameday.hosts.forkserver import PLACEHOLDER, REQUEST_MAX
+from gameday.hosts.patience import PREPARING_MOST_S, wait_while_at_work
 from gameday.hosts.processes import MARKER
 
-FIRST_ANSWER_S = 20.0
-WARM_ANSWER_S = 2.0
+# Idle seconds after which it is given up, and the bound while it is at work. First it imports, then it
+# answers at once; what waits for its answer then may be an undo.
+FIRST_ANSWER_S = (20.0, PREPARING_MOST_S)
+WARM_ANSWER_S = (2.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Spawner:
         self._server: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._closed = False
+        self._patience = FIRST_ANSWER_S
 
     def spawn(self, *, cwd: Path | None, log: Path, marker: str) -> Child:
         """Return a new host. Its stderr goes to the end of `log`, `marker` into its environment.
@@ -112,14 +117,31 @@ class Spawner:
     def _exchange(self, sock: socket.socket, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         try:
             socket.send_fds(sock, [json.dumps(request).encode()], fds)
+            self._await(sock)
             data = sock.recv(REQUEST_MAX)
         except OSError as error:
             raise ServerLostError(0, f"the fork server does not answer: {error}") from error
         if not data:
             raise ServerLostError(0, f"the fork server ended; its log is {self._log}")
-        sock.settimeout(WARM_ANSWER_S)  # It has imported everything: from now on it answers at once.
+        self._patience = WARM_ANSWER_S
         reply: dict[str, Any] = json.loads(data)
         return reply
+
+    def _await(self, sock: socket.socket) -> None:
+        """Wait until there is something to read.
+
+        Raises:
+            TimeoutError: The server is idle, or works for longer than anybody can wait.
+        """
+        assert self._server is not None
+        idle_s, most_s = self._patience
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        why = wait_while_at_work(
+            self._server.pid, lambda s: bool(poll.poll(s * 1000)), idle_s=idle_s, most_s=most_s
+        )
+        if why:
+            raise TimeoutError(0, why)
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -140,7 +162,8 @@ class Spawner:
         finally:
             theirs.close()
             os.close(log)
-        ours.settimeout(FIRST_ANSWER_S)
+        ours.settimeout(WARM_ANSWER_S[1])  # Of a request that does not fit into the socket.
+        self._patience = FIRST_ANSWER_S
         self._sock = ours
         return ours
 

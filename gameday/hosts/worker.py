@@ -22,6 +22,7 @@ from gameday.history.experimentevents import ActivityEnded, ExperimentEnded
 from gameday.hosts.clock import RunClock
 from gameday.hosts.hostprocess import HostProcess
 from gameday.hosts.inbox import Inbox
+from gameday.hosts.patience import wait_while_at_work
 from gameday.hosts.processes import end_all, kill_all, marker_of, new_family, send
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.words import one_line
@@ -102,15 +103,15 @@ class ActionHost:
         """Whether the host has ended, or was killed: the next `go` needs a new one."""
         return self._now.is_doomed or self._now.has_ended
 
-    def wait_armed(self, timeout_s: float) -> None:
+    def wait_armed(self, idle_s: float, most_s: float | None = None) -> None:
         """Wait until the host has imported and checked everything that it may have to do.
 
         Raises:
-            Refused: It cannot, or did not within `timeout_s`.
+            Refused: It cannot; or it was idle for `idle_s`, or took longer than `most_s` (see `patience`).
         """
         host = self._now
-        if not host.armed.wait(timeout_s):
-            raise Refused(f"host {self.name} was not ready within {timeout_s:g} s", todo=f"Read {self._log}.")
+        if why := wait_while_at_work(host.pid, host.armed.wait, idle_s=idle_s, most_s=most_s):
+            raise Refused(f"host {self.name} was {why}", todo=f"Read {self._log}.")
         if host.refused:
             raise Refused(f"host {self.name} cannot be armed: {host.refused}", todo="Nothing was injected.")
 

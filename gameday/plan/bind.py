@@ -25,7 +25,8 @@ RUN_DIR = "gameday.run_dir"  # In the configuration of actions: the folder that 
 def needed(plan: Plan) -> tuple[str, ...]:
     """Return the names of all values that the plan asks for, sorted.
 
-    What only an undo by hand names is not needed: words for a person never keep a drill from starting.
+    What only an undo by hand, a warning or the file's name holds is not needed: words for a person never keep
+    a drill from starting.
     """
     found: set[str] = set()
 
@@ -33,7 +34,8 @@ def needed(plan: Plan) -> tuple[str, ...]:
         found.update(_VALUE.findall(text))
         return text
 
-    _walk(replace(plan, steps=tuple(replace(step, manual_command="") for step in plan.steps)), note)
+    steps = tuple(replace(step, manual_command="") for step in plan.steps)
+    _walk(replace(plan, steps=steps, warnings=(), source=""), note)
     return tuple(sorted(found - _LATER))
 
 

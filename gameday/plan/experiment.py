@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.errors import PlanError, UsageError
+from gameday.plan.experimentbeside import read_beside
 from gameday.plan.experimentfile import ExperimentFile, read_experiment
 from gameday.plan.experimentshape import SPELLINGS, Shape
 from gameday.plan.experimentstep import JOURNAL, KIND, PROVIDER, experiment_in
@@ -51,6 +52,9 @@ class Options:
     compat: bool = False
     variables: tuple[str, ...] = ()
     variable_files: tuple[str, ...] = ()
+    dry: str = ""
+    control_files: tuple[str, ...] = ()
+    settings: str = ""
     folder: Path | None = None  # Where it runs; None for the one that the command is given in.
 
 
@@ -148,9 +152,10 @@ def provider_of(
     """Return what a host needs to carry out an experiment, with digests of all files that it will read.
 
     Raises:
-        UsageError: A file of variables cannot be read.
+        UsageError: A file of variables, controls or settings cannot be read.
     """
-    runtime = read.source.data.get("runtime") or {}
+    beside = read_beside(options.control_files, options.settings)
+    runtime = read.source.data.get("runtime") or beside.runtime
     rollbacks = options.rollbacks or (runtime.get("rollbacks") or {}).get("strategy") or "default"
     hypothesis = options.hypothesis or (runtime.get("hypothesis") or {}).get("strategy") or "default"
     return {
@@ -168,8 +173,11 @@ def provider_of(
         "variable_files": [
             [_relative(Path(name), project), _digest(name)] for name in options.variable_files
         ],
-        "acts": _acts(read.source.data),
-        "uses": sorted({tuple(use) for use in _uses(read.source.data)}),
+        "dry": options.dry,
+        "control_files": [[_relative(Path(name), project), sha256] for name, sha256 in beside.control_files],
+        "settings": [[_relative(Path(name), project), sha256] for name, sha256 in beside.settings],
+        "acts": _acts(read.source.data, options.dry),
+        "uses": sorted({tuple(use) for use in _uses([read.source.data, *beside.controls])}),
     }
 
 
@@ -215,7 +223,7 @@ def step_of(
         kind=StepKind.CHANGE,
         group=0,
         deadline_ns=ttl_ns,
-        target=f"experiment:{Path(provider['file']).name}",
+        target=f"experiment:{plain(Path(provider['file']).name)}",
         do=Activity("method", text, ttl_ns),
         undo=undo,
         undo_deadline_ns=undo_ns,
@@ -263,7 +271,7 @@ def _warnings(
     shape: Shape, data: dict[str, Any], step: Step, environment: str, policy: Policy, options: Options
 ) -> Iterator[str]:
     yield from shape.warnings
-    if step.undo is None and _acts(data):
+    if step.undo is None and _acts(data, options.dry):
         why = "its rollbacks are never played" if data.get("rollbacks") else "it has no rollbacks"
         yield f"{why}: what its actions do is not taken back, not even after a halt"
     if environment == UNKNOWN:
@@ -272,7 +280,9 @@ def _warnings(
         yield f"there is no policy file, so it is taken to be for {environment!r}"
 
 
-def _acts(data: dict[str, Any]) -> bool:
-    """Tell whether something in the method may change the world."""
+def _acts(data: dict[str, Any], dry: str) -> bool:
+    """Tell whether the method may change the world. An action's own `dry` hinders nothing."""
     method = [item for item in data.get("method") or () if isinstance(item, dict)]
+    if dry in ("actions", "activities"):
+        method = [item for item in method if "dry" in item]
     return any(item.get("type") == "action" or "ref" in item for item in method)

@@ -82,12 +82,12 @@ class Shape:
             self._bad((), "has no `method`: expected a list of activities, which may be empty")
         for part in ("method", "rollbacks"):
             given = data.get(part, [])
-            if not isinstance(given, list) and (given or given is None):
+            if not isinstance(given, list) and (given or given is None or part == "method"):
                 self._bad((part,), f"`{part}` is {_kind(given)}: expected a list of activities")
                 continue
             yield part, [((part, number), item) for number, item in enumerate(given or ())]
         hypothesis = data.get("steady-state-hypothesis")
-        if hypothesis is None:
+        if "steady-state-hypothesis" not in data:
             return
         where: Where = ("steady-state-hypothesis",)
         if not isinstance(hypothesis, dict):
@@ -97,7 +97,7 @@ class Shape:
             self._bad(where, "the hypothesis has no title")
         self._controls(hypothesis.get("controls"), (*where, "controls"))
         probes = hypothesis.get("probes", [])
-        if not isinstance(probes, list) and (probes or probes is None):
+        if not isinstance(probes, list):
             self._bad((*where, "probes"), f"`probes` is {_kind(probes)}: expected a list of probes")
             return
         if not probes:

@@ -35,8 +35,13 @@ def load_plan(
 
     Raises:
         PlanError: Something is wrong with it; every problem is listed with its place.
-        UsageError: Options are given that belong to an experiment, and it is none.
+        UsageError: It is an address; or options are given that belong to an experiment, and it is none.
     """
+    if str(path).startswith(("http:/", "https:/")):
+        raise UsageError(
+            f"{path}: a plan or an experiment is run from a file, nothing is fetched for it",
+            todo="Fetch it (`curl -fsSLo experiment.json URL`), read it, and give the file.",
+        )
     project = (root or find_project(path)).resolve()
     if looks_like_experiment(path):
         return _experiment(path, project, options, policy)

@@ -25,13 +25,13 @@ from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
 from gameday.hosts.ledgers import Ledgers
 from gameday.hosts.loadcrew import LoadCrew
+from gameday.hosts.patience import IDLE_S, PREPARING_MOST_S
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.worker import ActionHost, Job
 from gameday.plan.bind import RUN_DIR
 from gameday.plan.experimentstep import experiment_in
 from gameday.plan.model import Plan, Step, StepKind
 
-ARM_TIMEOUT_S = 30.0
 _ACTING = (StepKind.FAULT, StepKind.FAILOVER, StepKind.CHANGE)
 
 
@@ -81,7 +81,7 @@ class ActionHosts:
             Refused: One of them cannot; nothing was injected.
         """
         for host in self._hosts:
-            host.wait_armed(ARM_TIMEOUT_S)
+            host.wait_armed(IDLE_S, PREPARING_MOST_S)
 
     def get(self, step: str, role: str) -> ActionHost | None:
         """Return the host of a step's action (`do`) or undo (`undo`)."""

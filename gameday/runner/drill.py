@@ -42,7 +42,7 @@ from gameday.procfs import boot_id, start_ticks
 from gameday.runner.anchor import Stamper, anchor, enter_refusal
 from gameday.runner.approvals import keep, needed_event
 from gameday.runner.control import HALT_FILE, ControlSocket
-from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, Crew, configuration_of
+from gameday.runner.crew import ActionHosts, Crew, configuration_of
 from gameday.runner.desk import Desk, Session
 from gameday.runner.folder import make_run_folder
 from gameday.runner.guard import Guard
@@ -277,7 +277,7 @@ class _Drill:
     def _preflight(self, look: LookHost, probes: ProbeCrew, loads: int) -> None:
         """The checks that need armed hosts. All checks are recorded, whether they are good or bad."""
         checks = [*self.ready.checks, Check("generator", OK, f"{loads} load hosts are armed")]
-        checks += look.look(ARM_TIMEOUT_S)
+        checks += look.look()
         look.close()
         checks += monitoring(self.plan, probes, self.ready.rules)
         self._note(as_event(checks))

@@ -20,11 +20,12 @@ from gameday.errors import Refused
 from gameday.history.events import HostLostReported
 from gameday.hosts.clock import RunClock
 from gameday.hosts.inbox import Inbox
+from gameday.hosts.patience import IDLE_S, PREPARING_MOST_S, wait_while_at_work
 
 BEAT_EVERY_NS = 200_000_000
 BEAT_LATE_S = 3.0
-ARM_TIMEOUT_S = 30.0
 BEAT, CLEAN_END = b".", b"E"
+LONGER_S = 5.0  # Than the watchdog waits for its hosts, so that it can say which of them is not ready.
 
 
 class Guard:
@@ -82,10 +83,16 @@ class Guard:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             line = b""
-            if selector.select(ARM_TIMEOUT_S):
+            why = wait_while_at_work(
+                self._process.pid,
+                lambda s: bool(selector.select(s)),
+                idle_s=IDLE_S + LONGER_S,
+                most_s=PREPARING_MOST_S + LONGER_S,
+            )
+            if not why:
                 line = self._process.stdout.readline()
         if line.strip() != b"armed":
-            answer = line.decode(errors="replace").strip() or "it gave no answer"
+            answer = line.decode(errors="replace").strip() or why or "it gave no answer"
             raise Refused(
                 f"the watchdog cannot be armed: {answer}",
                 todo="Read hosts/watchdog.log in the run folder. Nothing was injected.",

@@ -30,6 +30,7 @@ from gameday.history.policyevents import Preflighted
 from gameday.hosts.clock import RunClock
 from gameday.hosts.clockbound import read_clock
 from gameday.hosts.inbox import new_inbox
+from gameday.hosts.patience import IDLE_S, PREPARING_MOST_S
 from gameday.hosts.probes import ProbeCrew
 from gameday.hosts.spawner import Spawner
 from gameday.hosts.stores import Absent, secrets_in
@@ -244,7 +245,7 @@ class LookHost:
         """The host, or None when no fault can be read back."""
         return self._host
 
-    def look(self, timeout_s: float) -> Iterator[Check]:
+    def look(self) -> Iterator[Check]:
         """Read each fault back: not in place is ok, in place is a leftover, no answer is bad.
 
         Raises:
@@ -252,7 +253,7 @@ class LookHost:
         """
         if self._host is None:
             return
-        self._host.wait_armed(timeout_s)
+        self._host.wait_armed(IDLE_S, PREPARING_MOST_S)
         for step in self._faults:
             self._host.go(step.id, "look")
             yield self._answer(step.id, f"fault {step.name!r}", step.target)

@@ -13,7 +13,7 @@ from gameday.hosts.load import LoadHost
 from gameday.hosts.probes import ProbeCrew
 from gameday.plan.model import Plan
 from gameday.plan.policy import Policy
-from gameday.runner.crew import ARM_TIMEOUT_S, ActionHosts, configuration_of
+from gameday.runner.crew import ActionHosts, configuration_of
 from gameday.runner.preflight import BAD, OK, Check, LookHost, monitoring
 from gameday.runner.ready import make_ready
 
@@ -55,7 +55,7 @@ def rehearse(plan: Plan, project: Path, policy: Policy | None = None) -> Rehears
         hosts.wait_armed()
         armed = f"{sum(1 for _ in hosts)} can be armed, undos among them"
         checks = [*ready.checks, Check("action hosts", OK, armed)]
-        checks += look.look(ARM_TIMEOUT_S)
+        checks += look.look()
         checks += _try_loads(found.plan, project, folder)
         crew = ProbeCrew(
             found.plan.probes,

@@ -18,6 +18,7 @@ from .capacity import check_capacity
 from .chain import History
 from .clocks import bound_ns, check_clock, widened
 from .data import check_data
+from .experiments import experiments, is_experiment
 from .lines import Broken, Line
 from .others import after, before, effects, halt, left, loads
 from .recovery import Interval, coverage_ppm, judge, outage_of, recovered_by, segments, unseen_ns
@@ -80,7 +81,9 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
         Broken: The plan or a record is not what it must be.
     """
     run = Run(plan, history)
-    findings = [_plain(before(run))]
+    alone = is_experiment(run)
+    findings = [] if alone else [_plain(before(run))]
+    findings += [_plain(other) for other in experiments(run)]
     objectives: list[tuple[str, str, int, Interval | None, str]] = []
     for objective in rows(plan, "objectives", PLAN):
         service = get(objective, "service", str, PLAN)
@@ -98,7 +101,10 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
     findings += [Found(o.name, o.verdict, interval, o.numbers) for o, interval in check_stores(run)]
     findings += [_plain(other) for other in check_reconciled(run)]
     residual, steps = left(run)
-    rest = (*effects(run), *loads(run), *compared(run), after(run), residual, *halt(run), *check_clock(run))
+    end_state = () if alone else (after(run),)
+    rest = (
+        *effects(run), *loads(run), *compared(run), *end_state, residual, *halt(run), *check_clock(run),
+    )  # fmt: skip
     findings += [_plain(other) for other in rest]
     end = run.end.data if run.end else {}
     return Result(

@@ -34,6 +34,7 @@ CANARIES = {
     "one": "canary-vault-one-key-8f3b",
     "whole": "canary-vault-whole-c7d9",
     "dynamic": "canary-dynamic-22ab",
+    "jwt": "canary-service-account-91d3",
 }
 TOKEN = "canary-vault-token-6e60"
 
@@ -55,7 +56,7 @@ class _Vault(JsonAnswers):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        good = body == {"role_id": "r", "secret_id": "s"}
+        good = body in ({"role_id": "r", "secret_id": "s"}, {"role": "shop", "jwt": CANARIES["jwt"]})
         self.reply(200, {"auth": {"client_token": TOKEN}}) if good else self.reply(400, {"errors": ["no"]})
 
 
@@ -142,12 +143,17 @@ def test_no_file_of_a_run_has_a_secret_of_any_kind(tmp_path, vault):
         {"vault_role_id": "r", "vault_role_secret": "s"},
         {"vault_role_id": "r", "vault_role_secret": "wrong"},
         {"vault_token": "wrong"},
+        {"vault_sa_role": "shop", "vault_sa_token_path": "jwt"},
+        {"vault_sa_role": "shop", "vault_sa_token_path": "jwt", "vault_k8s_mount_point": "other"},
+        {"vault_sa_role": "nobody", "vault_sa_token_path": "jwt"},
+        {"vault_sa_role": "shop", "vault_sa_token_path": "not-there"},
     ],
 )
 def test_vault_as_chaos_toolkit_has_it(tmp_path, vault, how):
     data = everything(vault)
     del data["configuration"]["found"]
     data["configuration"] = {"vault_addr": vault, **how}
+    (tmp_path / "jwt").write_text(CANARIES["jwt"])
     path = tmp_path / "it.json"
     path.write_text(json.dumps(data))
     (tmp_path / "mine.py").write_text(MODULE)
@@ -157,6 +163,8 @@ def test_vault_as_chaos_toolkit_has_it(tmp_path, vault, how):
         assert ours.journal is None and ours.code == 3 and "Traceback" not in ours.said, ours.said
     else:
         assert (ours.word, ours.activities) == (chaos.word, chaos.activities), (chaos.said, ours.said)
+        had = CANARIES["one"] in json.dumps(chaos.journal)
+        assert had != bool({"wrong", "nobody", "not-there", "other"} & set(how.values()))
         assert_clean(tmp_path / "run")
 
 

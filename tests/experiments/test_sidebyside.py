@@ -20,8 +20,9 @@ from tests.experiments.judge import (
     UNGRACEFUL,
     row,
 )
-from tests.experiments.sidebyside import BIN, alone, both, expected_code
+from tests.experiments.sidebyside import BIN, VERSION, alone, both, expected_code
 
+FIXTURES = {"1.44.0": 113}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OK, NO = {"type": "process", "path": "true"}, {"type": "process", "path": "false"}
@@ -121,6 +122,11 @@ BOTH = {
     "controls": (
         experiment(act(), controls=[{"name": "c", "provider": {"type": "python", "module": "control"}}]), (),
     ),
+    "dry: actions": (experiment(act(provider=python("boom")), act("b"), probes=[look()]), ("--dry", "actions")),
+    "dry: activities": (experiment(act(provider=NO), probes=[look(NO)]), ("--dry", "activities")),
+    "dry: probes": (experiment(act(), probes=[look(NO)]), ("--dry", "probes")),
+    "dry: pause": (experiment(act(pauses={"before": 900})), ("--dry", "pause")),
+    "a control file": (experiment(act()), ("--control-file", "controls.json", "--control-file", "empty.yaml")),
     "an interruption": (experiment(act(provider=python("stop")), rollbacks=[]), ()),
     "tolerance: regex": (held({"type": "regex", "pattern": "^a"}, "abc"), ()),
     "tolerance: range": (held({"type": "range", "range": [1, 3]}, 4), ()),
@@ -138,7 +144,10 @@ BOTH = {
 
 @pytest.fixture
 def place(tmp_path):
-    for name, text in (("mine.py", MODULE), ("control.py", CONTROL)):
+    beside = json.dumps({"beside": {"provider": {"type": "python", "module": "control"}}})
+    for name, text in (
+        ("mine.py", MODULE), ("control.py", CONTROL), ("controls.json", beside), ("empty.yaml", ""),
+    ):  # fmt: skip
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -161,7 +170,8 @@ def test_both_come_to_the_same(place, name):
     part = slice(1, None) if "failing fast" in name else slice(None)
     assert (ours.word, ours.activities[part]) == (chaos.word, chaos.activities[part]), ours.said
     assert ours.code == expected_code(chaos)
-    if name == "controls":
+    assert ours.journal["experiment"].get("dry") == chaos.journal["experiment"].get("dry")
+    if name in ("controls", "a control file"):
         assert ours.journal["mine"] == chaos.journal["mine"] == "here"
         assert ours.journal["run"][0]["controlled"] is chaos.journal["run"][0]["controlled"] is True
     if name == "variables":
@@ -170,6 +180,23 @@ def test_both_come_to_the_same(place, name):
         assert "value-of-c-1234" in json.dumps(chaos.journal["run"])  # What is better here:
         for file in (place / "run").rglob("*"):
             assert not file.is_file() or b"value-of-c-1234" not in file.read_bytes(), file
+
+
+def test_a_settings_file_counts_where_it_is_named(place):
+    settings = place / "home" / ".chaostoolkit" / "settings.yaml"
+    settings.parent.mkdir(parents=True)
+    control = {"provider": {"type": "python", "module": "control"}}
+    settings.write_text(
+        json.dumps({"controls": {"mine": control}, "runtime": {"rollbacks": {"strategy": "never"}}})
+    )
+    path = write(place, experiment(act()))
+    chaos, unasked = both(path, folder=place, env={"PYTHONPATH": str(place)})
+    assert chaos.journal["mine"] == "here" and not chaos.journal["rollbacks"]
+    assert "mine" not in unasked.journal and unasked.journal["rollbacks"]
+    (place / "run").rename(place / "first")
+    ours = alone(path, "--settings", str(settings), folder=place, env={"PYTHONPATH": str(place)})
+    assert ours.journal["mine"] == "here" and ours.activities == chaos.activities
+    assert "control" in (place / "run" / "plan.json").read_text()
 
 
 def test_the_deliberate_differences(place):
@@ -247,7 +274,8 @@ def _running(argument):
 @pytest.mark.timeout(1800)
 def test_chaos_toolkits_own_fixtures_come_to_the_same(tmp_path):
     found = list(replay(tmp_path))
-    assert len(found) > 90
+    expected = FIXTURES.get(VERSION)  # None: another version, whose fixtures nobody has counted yet.
+    assert len(found) == expected if expected else len(found) > 100
     assert not [show(row) for row in found if row[3] == DIFFERENT]
 
 
