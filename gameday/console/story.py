@@ -19,6 +19,7 @@ from gameday.history.events import (
     HaltAsked,
     Halted,
     Noted,
+    Phase,
     PhaseChanged,
     RunStarted,
     Sample,
@@ -97,6 +98,7 @@ class Story(Follower):
         match record.event:
             case RunStarted() as event:
                 self.boot_id, self.operator = event.boot_id, event.operator
+                self._begin("phase", "", at_ns, str(Phase.ARMING))
             case PhaseChanged() as event:
                 self._end("phase", "", at_ns, "over")
                 self._begin("phase", "", at_ns, str(event.phase))

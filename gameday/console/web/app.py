@@ -43,6 +43,7 @@ ASKING_MAX = 6
 REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": shapes.Trouble, "description": words}
     for code, words in (
+        (400, "A body that is no JSON."),
         (401, "Nobody was let in by this request's cookie."),
         (403, "A write that does not come from our own page."),
         (409, "The run says no, or does not answer."),

@@ -8,7 +8,7 @@ import * as panels from "./panels.js";
 import { asks } from "./people.js";
 import { Stream } from "./stream.js";
 
-const QUIET_S = 6;
+const QUIET_S = 6, QUIET_ARMING_S = 90;
 
 let plan = null, picture = null, heard = 0;
 const halt = new Halt(), lanes = new Lanes();
@@ -37,9 +37,9 @@ function take(kind, data) {
   text(byId("watching"), `${data.watching} watching`);
 }
 
-// A runner that is dead writes nothing; a healthy one seals its record every second.
+// A runner that is dead writes nothing; a healthy one seals its record every second once it has armed.
 function quiet() {
-  const silent = picture && !picture.end && picture.quiet > QUIET_S;
+  const silent = picture && !picture.end && picture.quiet > (picture.phase === "arming" ? QUIET_ARMING_S : QUIET_S);
   show(byId("quiet"), Boolean(silent));
   if (silent) text(byId("quiet"), `The run has recorded nothing for ${left(picture.quiet)}. \`gameday runs\` says how it stands; \`gameday recover\` finishes the undos of one whose runner died.`);
 }

@@ -102,7 +102,7 @@ export function end(picture) {
   show(byId("end"), Boolean(found));
   if (!found) return;
   draw(byId("end-body"), found, () => {
-    const verdict = found.verdict === null ? "being judged" : found.verdict.replace("_", " ");
+    const verdict = found.verdict === null ? found.outcome : found.verdict.replace("_", " ");
     const parts = [el("p", { class: `outcome v-${found.verdict || "none"}` }, el("strong", {}, verdict.toUpperCase()), ` the drill ${found.words}`)];
     if (found.stuck.length) parts.push(el("p", { class: "bad" }, `A PERSON IS NEEDED, undos are stuck: ${found.stuck.join(", ")}`));
     if (found.failed_over) parts.push(el("p", { class: "bad" }, "A PERSON IS NEEDED: it was left failed over."));
