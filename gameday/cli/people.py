@@ -123,7 +123,8 @@ def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
 def _statement(asked: argparse.Namespace, subject: Subject, roles: list[str]) -> Statement:
     who = asked.who or login()
     role = asked.role or (roles[0].split("/")[0] if roles else "approver")
-    return make_statement(subject, principal=who, role=role, lasting=asked.expires)
+    words = ("--as", "--role", "--expires")
+    return make_statement(subject, principal=who, role=role, lasting=asked.expires, asked_as=words)
 
 
 def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes]:

@@ -32,7 +32,7 @@ def console(asked: argparse.Namespace) -> int:
     if asked.beyond_loopback:
         _say("others may reach this console; what it sends is not encrypted")
     serve(
-        feed, about, place, _link, beyond_loopback=asked.beyond_loopback,
+        feed, about, place, _link, beyond_loopback=asked.beyond_loopback, warn=_say,
         more_links=_on_enter if sys.stdin.isatty() else None,
     )  # fmt: skip
     return exits.PASS

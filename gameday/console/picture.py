@@ -2,6 +2,7 @@
 
     plan      what does not change: title, steps, levels, limits
     picture   where the run stands now: phase, next, faults with their ttl, levels, limits, load, asks
+    bars      stretches on the time axis: all of them, later those that changed
     notes     (number, second, topic, words) of all that happened
 
 Seconds count from the start of the run. Texts come from plans, targets and people, which means from
@@ -77,6 +78,13 @@ def bars_of(story: Story) -> list[Data]:
     return [_bar(bar) for bar in story.bars]
 
 
+def bars_changed(story: Story) -> list[tuple[int, Data]]:
+    """Return the stretches that began or ended since the last call, each with its place among all."""
+    numbers = sorted(story.touched)
+    story.touched.clear()
+    return [(number, _bar(story.bars[number])) for number in numbers]
+
+
 def _bar(bar: Bar) -> Data:
     ends = seconds(bar.end_ns)
     return {"what": bar.what, "of": bar.of, "from": seconds(bar.start_ns), "to": ends, "state": bar.state}
@@ -105,7 +113,6 @@ def picture(story: Story, now_ns: int) -> Data:
         "slos": [_level(story, gauge, now_ns) for gauge in state.gauges],
         "limits": _limits(story, now_ns),
         "load": _load(story),
-        "bars": bars_of(story),
         "end": None if ended is None else _end(story),
     }
 

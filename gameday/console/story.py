@@ -47,6 +47,7 @@ class Bar:
     start_ns: int
     end_ns: int | None = None
     state: str = "open"
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Story(Follower):
     """Folds a run into what the page shows."""
 
     bars: list[Bar] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)
     said: deque[tuple[int, Note]] = field(default_factory=lambda: deque(maxlen=NOTES_MAX))
     told: int = 0
     taken: dict[str, str] = field(default_factory=dict)
@@ -157,14 +159,16 @@ class Story(Follower):
     def _begin(self, what: str, of: str, at_ns: int, state: str = "open") -> None:
         if len(self.bars) >= BARS_MAX:
             return
-        bar = Bar(what, of, at_ns, state=state)
+        bar = Bar(what, of, at_ns, state=state, number=len(self.bars))
         self.bars.append(bar)
+        self.touched.add(bar.number)
         self._open[what, of] = bar
 
     def _end(self, what: str, of: str, at_ns: int, state: str) -> None:
         bar = self._open.pop((what, of), None)
         if bar is not None:
             bar.end_ns = at_ns
+            self.touched.add(bar.number)
             bar.state = bar.state if what == "phase" else state
 
     def _tell(self, note: Note) -> None:

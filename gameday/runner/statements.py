@@ -10,13 +10,22 @@ from gameday.plan.approvals import NAMESPACE, Statement, Subject, is_principal
 from gameday.plan.units import as_text, duration_ns
 
 
-def make_statement(subject: Subject, *, principal: str, role: str, lasting: str) -> Statement:
+def make_statement(
+    subject: Subject,
+    *,
+    principal: str,
+    role: str,
+    lasting: str,
+    asked_as: tuple[str, str, str] = ("name", "role", "time"),
+) -> Statement:
     """Return the statement that `principal` signs as `role`, from now on for `lasting` (like `24h`).
+
+    `asked_as` is what the three are called where a person typed them.
 
     Raises:
         UsageError: A name is none that allowed_signers could hold, or the time is no duration.
     """
-    for what, name in (("--as", principal), ("--role", role)):
+    for what, name in zip(asked_as, (principal, role), strict=False):
         if not is_principal(name):
             raise UsageError(
                 f"{what} {name!r}: expected a name as in allowed_signers: letters, digits and . _ @ + -"
@@ -24,12 +33,12 @@ def make_statement(subject: Subject, *, principal: str, role: str, lasting: str)
     try:
         lasting_ns = duration_ns(lasting)
     except ValueError as error:
-        raise UsageError(f"--expires: {error}") from error
+        raise UsageError(f"{asked_as[2]}: {error}") from error
     now = datetime.now(UTC).replace(microsecond=0)
     try:
         until = now + timedelta(microseconds=lasting_ns // 1000)
     except OverflowError as error:
-        raise UsageError(f"--expires {lasting}: ends beyond the calendar") from error
+        raise UsageError(f"{asked_as[2]} {lasting}: ends beyond the calendar") from error
     return Statement(
         subject=subject, principal=principal, role=role, given_utc=_utc(now), expires_utc=_utc(until)
     )

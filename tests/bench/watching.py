@@ -143,7 +143,9 @@ def measured(seconds: float, clients: int, count: int) -> tuple[list[float], str
     try:
         with contextlib.ExitStack() as stack:
             watched = clients or count
-            extra = 120 if watched else 0  # Pages take their time to open; only what is seen with them counts.
+            extra = (
+                120 if watched else 0
+            )  # Pages take their time to open; only what is seen with them counts.
             runner = stack.enter_context(drill(folder, seconds + extra))
             wait_for(runner, folder, b'"phase":"running"')
             began_s = time.monotonic()

@@ -26,7 +26,7 @@ from gameday.console.web.feed import Feed, place_of
 from gameday.console.web.guard import ENTER, Guard
 from gameday.console.web.sessions import LINK_S, SESSION_S, Sessions
 from gameday.console.web.stream import CLIENTS_MAX, Crowd, Stream
-from gameday.errors import GameDayError, Refused
+from gameday.errors import GameDayError, Refused, UsageError
 from gameday.plan.approvals import Subject, statement_bytes
 from gameday.runner.approvals import file_name
 from gameday.runner.control import ask
@@ -148,7 +148,8 @@ def build(console: Console, *, beyond_loopback: bool = False, follows: bool = Tr
 def _troubles(app: FastAPI) -> None:
     @app.exception_handler(GameDayError)
     async def _refused(_: Request, error: GameDayError) -> Response:
-        return JSONResponse({"error": str(error), "todo": error.todo}, 409)
+        code = 422 if isinstance(error, UsageError) else 409
+        return JSONResponse({"error": str(error), "todo": error.todo}, code)
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
@@ -277,8 +278,8 @@ def _doors(app: FastAPI, console: Console) -> None:
     async def _invite(request: Request) -> shapes.Invitation:
         """Make a link that lets one more person in, once."""
         token = console.sessions.invite()
-        host = request.headers["host"]
-        return shapes.Invitation(url=f"http://{host}{ENTER}?token={token}", lasting_s=LINK_S)
+        origin = request.headers["origin"]  # Ourselves, as the guard has seen; with the scheme of a proxy.
+        return shapes.Invitation(url=f"{origin}{ENTER}?token={token}", lasting_s=LINK_S)
 
     @app.post("/api/leave")
     async def _leave(request: Request) -> JSONResponse:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gameday.console.picture import note_of, picture, plan_of, watched
+from gameday.console.picture import bars_changed, bars_of, note_of, picture, plan_of, watched
 from gameday.console.story import Story
 from gameday.errors import GameDayError
 from gameday.hosts.clock import boot_ns
@@ -46,10 +46,12 @@ class Feed:
     def __init__(self, latest: Callable[[], Path | None], *, stays: bool = False) -> None:
         self._latest = latest
         self._stays = stays
-        self._lock = threading.RLock()
+        self._folding = threading.RLock()
+        self._sending = threading.Lock()  # Never held while something is read, folded or encoded.
         self._stop = threading.Event()
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING_MAX)
-        self._whole: tuple[int, bytes] = (-1, b"")
+        self._whole: tuple[Place, bytes] = (("", 0), b"")
+        self._trouble = ""
         self._told = 0
         self._said_s = self._looked_s = float("-inf")
         self._thinned = 0
@@ -58,6 +60,7 @@ class Feed:
         self.story: Story | None = None
         self.watching = 0
         self.news: Callable[[], None] = lambda: None
+        self.say: Callable[[str], None] = lambda _: None
 
     @property
     def run_dir(self) -> Path | None:
@@ -66,9 +69,15 @@ class Feed:
         return story.run_dir if story is not None else None
 
     def run(self) -> None:
-        """Follow until stopped."""
+        """Follow until stopped. What goes wrong here is said once and tried again; nobody else stops."""
         while not self._stop.wait(EVERY_S):
-            self.tick()
+            try:
+                self.tick()
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: the page says that it is stale
+                words = f"{type(error).__name__}: {error}"
+                if words != self._trouble:
+                    self._trouble = words
+                    self.say(f"the run's files cannot be followed just now: {words}")
 
     def stop(self) -> None:
         """Let `run` end."""
@@ -76,7 +85,7 @@ class Feed:
 
     def tick(self) -> None:
         """Take in what is new and say it, if it is time to."""
-        with self._lock:
+        with self._folding:
             changed = self._choose()
             changed |= self._read()
             now_s = time.monotonic()
@@ -88,28 +97,29 @@ class Feed:
             self._say()
         self.news()
 
-    def whole(self) -> bytes:
-        """Return the message that holds everything until now."""
-        with self._lock:
-            if self._whole[0] != self.number:
-                self._whole = (self.number, self._frame("story", self._everything()))
-            return self._whole[1]
+    def whole(self) -> tuple[Place, bytes]:
+        """Return the message that holds everything until now, and its place. May wait for a fold."""
+        with self._folding:
+            here = (self.generation, self.number)
+            if self._whole[0] != here:
+                self._whole = (here, self._frame("story", self._everything()))
+            return self._whole
 
     def story_data(self) -> dict[str, Any]:
         """Return the same as plain data."""
-        with self._lock:
+        with self._folding:
             return self._everything()
 
-    def since(self, place: Place) -> tuple[Place, bytes]:
-        """Return what a client at `place` lacks, in one piece, and where it is then."""
+    def since(self, place: Place) -> tuple[Place, bytes] | None:
+        """Return what a client at `place` lacks, in one piece; None when it must begin anew. Never waits."""
         generation, number = place
-        with self._lock:
+        with self._sending:
             here = (self.generation, self.number)
             if place == here:
                 return here, b""
             kept = bool(self._ring) and self._ring[0][0] <= number + 1 <= self.number
             if generation != self.generation or not kept:
-                return here, self.whole()
+                return None
             return here, b"".join(data for at, data in self._ring if at > number)
 
     # --- inside ------------------------------------------------------------------------------
@@ -132,9 +142,9 @@ class Feed:
         return True
 
     def _begin_anew(self) -> None:
-        self.generation = secrets.token_hex(4)
-        self._ring.clear()
-        self._whole = (-1, b"")
+        with self._sending:
+            self.generation = secrets.token_hex(4)
+            self._ring.clear()
         self._told = self._thinned = 0
 
     def _read(self) -> bool:
@@ -154,8 +164,11 @@ class Feed:
         return changed
 
     def _say(self) -> None:
-        self.number += 1
-        self._ring.append((self.number, self._frame("news", self._news())))
+        number = self.number + 1
+        data = self._frame("news", self._news(), number)
+        with self._sending:
+            self.number = number
+            self._ring.append((number, data))
 
     def _news(self) -> dict[str, Any]:
         story = self.story
@@ -167,6 +180,7 @@ class Feed:
             "picture": picture(story, now_ns(story)),
             "notes": [note_of(number, note) for number, note in said],
             "rows": story.points.changed(watched(story)),
+            "bars": bars_changed(story),
             "watching": self.watching,
         }
 
@@ -181,12 +195,14 @@ class Feed:
             "left_out": max(story.told - len(story.said), 0),
             "rows": story.points.every(watched(story)),
             "step_s": story.points.step_s,
+            "bars": bars_of(story),
             "watching": self.watching,
         }
 
-    def _frame(self, kind: str, data: dict[str, Any]) -> bytes:
+    def _frame(self, kind: str, data: dict[str, Any], number: int | None = None) -> bytes:
+        number = self.number if number is None else number
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        head = f"id: {self.generation}-{self.number}\nevent: {kind}\ndata: "
+        head = f"id: {self.generation}-{number}\nevent: {kind}\ndata: "
         return head.encode() + text.encode("utf-8", "replace") + b"\n\n"
 
 

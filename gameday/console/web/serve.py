@@ -76,6 +76,7 @@ def serve(
     say: Say,
     *,
     beyond_loopback: bool = False,
+    warn: Say = lambda _: None,
     more_links: Callable[[Callable[[], None]], None] | None = None,
 ) -> None:
     """Serve until interrupted.
@@ -86,6 +87,7 @@ def serve(
         place: Host and port.
         say: Tells the person at the terminal.
         beyond_loopback: Whether others than this machine may come.
+        warn: Tells them what goes wrong.
         more_links: Called with a function that says another link, whenever one is asked for.
 
     Raises:
@@ -109,6 +111,7 @@ def serve(
     def link() -> None:
         say(f"http://{shown}:{port}{ENTER}?token={sessions.invite()}")
 
+    feed.say = warn
     link()
     if more_links is not None:
         threading.Thread(target=more_links, args=(link,), name="links", daemon=True).start()

@@ -37,9 +37,10 @@ class Crowd:
         self.closed = True
         self._wake()
 
-    async def wait(self) -> None:
-        """Wait until there is news."""
-        await self._news.wait()
+    @property
+    def next_news(self) -> asyncio.Event:
+        """What is set when there is news after this moment."""
+        return self._news
 
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
@@ -68,23 +69,28 @@ class Stream:
                 }
             )
             while not gone.done() and not self._crowd.closed:
-                news = asyncio.ensure_future(self._crowd.wait())
-                self._place, data = feed.since(self._place)
+                news = self._crowd.next_news
+                data = await self._lacking()
                 if data:
                     async with asyncio.timeout(SEND_MAX_S):
                         await send({"type": "http.response.body", "body": data, "more_body": True})
-                    continue_now = self._place != (feed.generation, feed.number)
-                    if continue_now:
-                        news.cancel()
-                        continue
-                await asyncio.wait((news, gone), return_when=asyncio.FIRST_COMPLETED)
-                news.cancel()
+                    continue  # What came while this was sent.
+                waiting = asyncio.ensure_future(news.wait())
+                await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             pass  # Too slow: the server closes the connection, and the page comes back where it was.
         finally:
             gone.cancel()
             feed.watching -= 1
+
+    async def _lacking(self) -> bytes:
+        """Return what the client lacks. The whole story is made in a thread: a halt does not wait for it."""
+        feed = self._crowd.feed
+        found = feed.since(self._place)
+        self._place, data = found if found is not None else await asyncio.to_thread(feed.whole)
+        return data
 
 
 async def _until_gone(receive: Receive) -> None:

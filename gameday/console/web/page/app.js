@@ -10,12 +10,15 @@ import { Stream } from "./stream.js";
 
 const QUIET_S = 6, QUIET_ARMING_S = 90;
 
-let plan = null, picture = null, heard = 0;
+let plan = null, picture = null, bars = [], heard = 0;
 const halt = new Halt(), lanes = new Lanes();
 
 function take(kind, data) {
   heard = performance.now();
   picture = data.picture;
+  if (kind === "story") bars = data.bars || [];
+  else for (const [number, bar] of data.bars || []) bars[number] = bar;
+  if (picture) picture.bars = bars;
   if (kind === "story") {
     plan = data.plan;
     lanes.begin(plan, data.rows, data.step_s);
@@ -41,7 +44,8 @@ function take(kind, data) {
 function quiet() {
   const silent = picture && !picture.end && picture.quiet > (picture.phase === "arming" ? QUIET_ARMING_S : QUIET_S);
   show(byId("quiet"), Boolean(silent));
-  if (silent) text(byId("quiet"), `The run has recorded nothing for ${left(picture.quiet)}. \`gameday runs\` says how it stands; \`gameday recover\` finishes the undos of one whose runner died.`);
+  if (silent) text(byId("quiet-age"), left(picture.quiet));
+  if (silent) text(byId("quiet-words"), `The run has recorded nothing for a while. \`gameday runs\` says how it stands; \`gameday recover\` finishes the undos of one whose runner died.`);
 }
 
 function lost(age_s, why) {
@@ -51,8 +55,9 @@ function lost(age_s, why) {
   byId("link").classList.toggle("bad", age_s !== null);
   document.body.classList.toggle("stale", age_s !== null);
   if (age_s === null) return;
-  const what = plan ? `what you see is ${Math.floor(age_s)} s old; the drill goes on without this page` : "waiting for the console";
-  text(strip, `Connection lost: ${what}. ${why || "Connecting again"}. To halt it meanwhile: gameday halt`);
+  const what = plan ? "what you see is old; the drill goes on without this page" : "waiting for the console";
+  text(byId("lost-words"), `Connection lost: ${what}. ${why || "Connecting again"}. To halt it meanwhile: gameday halt`);
+  text(byId("lost-age"), `${Math.floor(age_s)} s`);
 }
 
 // Between two messages the clock goes on by itself, but never when the page has lost the run.

@@ -14,24 +14,25 @@ export class Halt {
     this.strip = byId("halted");
     this.how = byId("halt-how");
     this.usual = this.how.textContent;
-    this.last = -Infinity;
+    this.last = this.touched = -Infinity;
     this.own = "";
     const button = this.button;
     button.addEventListener("pointerdown", (event) => { if (event.button === 0) this.press(); });
-    for (const kind of ["pointerup", "pointerleave", "pointercancel", "blur"]) button.addEventListener(kind, () => this.release());
+    for (const kind of ["pointerup", "pointercancel"]) button.addEventListener(kind, () => this.release());
+    for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => { if (this.timer) this.release(); });
     button.addEventListener("keydown", (event) => {
       if (event.key !== " " && event.key !== "Enter") return;
       event.preventDefault();
       if (!event.repeat) this.press();
     });
     button.addEventListener("keyup", (event) => { if (event.key === " " || event.key === "Enter") { event.preventDefault(); this.release(); } });
-    button.addEventListener("click", () => { if (performance.now() - this.last > TWICE_MS) this.fire(); });
+    button.addEventListener("click", () => { if (performance.now() - this.touched > TWICE_MS) this.fire(); });
     button.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
   press() {
     const now = performance.now(), again = now - this.last < TWICE_MS;
-    this.last = now;
+    this.last = this.touched = now;
     if (this.button.disabled) return;
     if (again) { this.fire(); return; }
     this.button.classList.add("holding");
@@ -39,8 +40,12 @@ export class Halt {
   }
 
   release() {
-    this.last = Math.max(this.last, this.timer ? performance.now() : this.last);
-    if (this.timer) text(this.how, "Not halted: hold it a little longer, or press again now.");
+    this.touched = performance.now();
+    if (this.timer) {
+      this.last = this.touched;
+      text(this.how, "Not halted: hold it a little longer, or press again now.");
+      setTimeout(() => text(this.how, this.usual), 4000);
+    }
     clearTimeout(this.timer);
     this.timer = null;
     this.button.classList.remove("holding");

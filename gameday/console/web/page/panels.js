@@ -116,6 +116,7 @@ export function end(picture) {
 }
 
 export function list(plan, picture) {
+  if (!byId("list").closest("details").open) return;
   const bars = (picture?.bars || []).filter((bar) => bar.what !== "phase");
   draw(byId("list"), bars, () => [el("table", {},
     el("thead", {}, el("tr", {}, ["from", "to", "what", "step", "how it went"].map((word) => el("th", { scope: "col" }, word)))),

@@ -15,6 +15,7 @@ export function asks(picture, run) {
       const card = one.what === "approve" ? gate(one, run) : hand(one);
       cards.set(key, card);
       place.append(card.node);
+      text(byId("announce"), `${one.what === "approve" ? "An approval is waited for" : "Something is to be done by hand"}: ${one.words}`);
     }
     cards.get(key).update(one);
   }
@@ -50,8 +51,10 @@ function gate(one, run) {
   let statement = "";
   who.value = name();
   hint();
-  who.addEventListener("input", hint);
-  role.addEventListener("change", hint);
+  // Another name or role is another statement: what was prepared before is void.
+  const changed = () => { statement = ""; paper.replaceChildren(); hint(); };
+  who.addEventListener("input", changed);
+  role.addEventListener("change", changed);
   const prepare = async () => {
     const query = new URLSearchParams({ gate: one.gate, name: who.value.trim(), role: role.value });
     const reply = await get(`/api/statement?${query}`);
