@@ -40,7 +40,9 @@ def team(tmp_path_factory):
     text = (project / "experiments" / "latency.yaml").read_text()
     text = text.replace("latency_ms: 350, jitter_ms: 50", "latency_ms: 40").replace("hold: 15s", "hold: 4m")
     text = text.replace("ttl: 30s", "ttl: 3m").replace("duration: 1m", "duration: 15m")
-    text = text.replace("{silence: 3s", "{silence: 20s")
+    # A drill that lasts until somebody halts it: a busy machine makes users slow, which is not the subject.
+    text = text.replace("{silence: 3s", "{silence: 60s").replace("for: 1s, then: halt", "for: 4m, then: halt")
+    text = text.replace("20 in a row", "2000 in a row").replace("hold: 4m", "hold: 5m")
     (project / "experiments" / "slow.yaml").write_text(text)
     head, steps = text.split("steps:\n")
     (project / "experiments" / "asks.yaml").write_text(f"{head}{GATE}steps:\n{HAND}{steps}")
@@ -86,9 +88,8 @@ def approve(team, page, folder):
     statement = folder / download.value.suggested_filename
     download.value.save_as(statement)
     assert "a.chen approves as approver" in card.locator("pre").inner_text()
-    for name in ("approval-light",):
-        axe(page, name)
-        picture(page, name)
+    picture(page, "approval-light")
+    axe(page, "approval-light")
     card.get_by_label("Signature", exact=True).fill(sign(team, "mallory", statement).read_text())
     card.get_by_role("button", name="Hand in the signature").click()
     card.get_by_text("Not taken: the runner refused").wait_for()

@@ -139,7 +139,7 @@ export class Lanes {
     const y = (value) => sheet.y + CHART - (Math.min(value, most) / most) * (CHART - 6);
     const mid = (row) => sheet.x(row[0] + this.step_s / 2);
     sheet.parts.push(svg("path", { class: "p50", d: line(rows, mid, (row) => y(row[5])) }), svg("path", { class: "p99", d: line(rows, mid, (row) => y(row[6])) }));
-    this.top(sheet, `${most} ms`);
+    this.top(sheet, most >= 1000 ? `${most / 1000} s` : `${most} ms`);
     sheet.y += CHART + GAP;
   }
 
@@ -212,7 +212,7 @@ export class Lanes {
     const { picture } = this, parts = [];
     if (picture.halt?.at != null && picture.halt.at >= sheet.from) {
       const x = sheet.x(picture.halt.at);
-      parts.push(svg("line", { class: "halted-at", x1: x, x2: x, y1: TOP - 6, y2: height }), svg("text", { class: "halted-word", x: x + 4, y: TOP - 8 + 18, "text-anchor": x > sheet.edge - 60 ? "end" : "start" }, "HALT"));
+      parts.push(svg("line", { class: "halted-at", x1: x, x2: x, y1: TOP - 6, y2: height }), svg("rect", { class: "halted-tag", x: x - 22, y: 0, width: 44, height: 17, rx: 3 }), svg("text", { class: "halted-word", x, y: 13, "text-anchor": "middle" }, "HALT"));
     }
     if (picture.end) return parts;
     parts.push(svg("line", { class: "now-line", x1: sheet.edge, x2: sheet.edge, y1: 2, y2: height }));
