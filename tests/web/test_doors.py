@@ -6,8 +6,11 @@ import json
 import stat
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gameday.cli.main import main
+from gameday.console.web.feed import place_of
 from gameday.console.web.guard import BODY_MAX, is_ours
 from gameday.console.web.sessions import Sessions
 from gameday.errors import UsageError
@@ -120,6 +123,13 @@ def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(doors):
             assert word not in text, (name, word)
 
 
+@given(after=st.text(max_size=60), last=st.text(st.characters(codec="latin-1"), max_size=60))
+def test_no_place_in_the_stream_is_too_wild(after, last):
+    for text in (after, last):
+        generation, number = place_of(text)
+        assert isinstance(generation, str) and 0 <= number < 10**16
+
+
 def test_what_is_too_large_or_not_what_is_expected_is_said_in_one_line(doors):
     big = doors.ask("POST", "/api/notes", content=b"x" * (BODY_MAX + 1))
     assert big.status_code == 413
@@ -157,6 +167,8 @@ def test_what_the_run_refuses_is_a_conflict_with_its_words(doors):
     assert (
         doors.ask("POST", "/api/approvals", json={"statement": "{}", "signature": "yes"}).status_code == 422
     )
+    taken = doors.ask("POST", "/api/steps", json={"step": "x", "outcome": "taken"})
+    assert taken.status_code == 409 and "no step 'x'" in taken.json()["error"]
     done = doors.ask("POST", "/api/steps", json={"step": "x", "outcome": "done"})
     assert done.status_code == 409 and "nobody is asked" in done.json()["error"]
 

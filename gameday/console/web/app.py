@@ -83,6 +83,18 @@ class Console:
             raise Refused("no run is followed yet", todo="Start one: `gameday run PLAN`.")
         return found
 
+    def taking(self, step: str, note: str) -> str:
+        """Return the note that says that somebody takes a step of the plan.
+
+        Raises:
+            Refused: The plan has no such step.
+        """
+        story = self.feed.story
+        known = story.state.script.steps.get(step) if story is not None else None
+        if known is None:
+            raise Refused(f"the plan has no step {step!r}")
+        return f"{TAKES}{step}: {known.name}{f' ({note})' if note else ''}"
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold one of the few places at the runner's door.
@@ -255,7 +267,7 @@ def _writes(app: FastAPI, console: Console) -> None:
             raise HTTPException(422, "body.note: say what went wrong; it is recorded")
         with console.place():
             if asked.outcome == "taken":
-                ask(run_dir, "note", by=by, text=f"{TAKES}{asked.step}: {note}".rstrip(": "))
+                ask(run_dir, "note", by=by, text=console.taking(asked.step, note))
             else:
                 ask(run_dir, asked.outcome, by=by, text=note, step=asked.step)
         return shapes.Answer(said=asked.outcome)

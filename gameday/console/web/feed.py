@@ -37,7 +37,9 @@ Place = tuple[str, int]  # generation and number of the last message a client ha
 def place_of(last_id: str) -> Place:
     """Return the place that the id of a message stands for; one that is nowhere for any other text."""
     generation, _, number = last_id.partition("-")
-    return (generation, int(number)) if number.isdecimal() and len(number) < 16 else ("", 0)
+    return (
+        (generation, int(number)) if number.isascii() and number.isdecimal() and len(number) < 16 else ("", 0)
+    )
 
 
 class Feed:
