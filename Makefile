@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 T ?= tests
 
-.PHONY: help venv drill test test-all lint test-kubernetes test-kubernetes-nodes mutants killpoints soak golden bench clean
+.PHONY: help venv drill test test-all lint test-kubernetes test-kubernetes-nodes test-browser mutants killpoints soak golden bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -36,6 +36,10 @@ test-kubernetes: $(STAMP) ## drills on a real Kubernetes control plane; builds i
 
 test-kubernetes-nodes: $(STAMP) ## drills on two real nodes with containers, as root, in namespaces of their own
 	@tests/kubernetes/nodes.sh
+
+test-browser: $(STAMP) ## the web console in real Chromium (apt-get install chromium); pictures in artefacts/
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
+	@GAMEDAY_BROWSER=must $(BIN)/python -m pytest tests/browser -n 0 -s
 
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check gameday tests loadprofiles

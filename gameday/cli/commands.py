@@ -48,7 +48,7 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli.loads import load  # noqa: PLC0415
 
             return load(asked)
-        case "halt" | "note" | "mark" | "lever" | "publish":
+        case "halt" | "note" | "mark" | "lever" | "publish" | "console":
             return _operate(asked)
         case _:
             return _look(asked)
@@ -84,6 +84,10 @@ def _operate(asked: argparse.Namespace) -> int:
         from gameday.cli.publishing import publish  # noqa: PLC0415 - as above
 
         return publish(asked)
+    if asked.command == "console":
+        from gameday.cli.webconsole import console  # noqa: PLC0415 - as above
+
+        return console(asked)
     from gameday.runner.control import ask  # noqa: PLC0415
 
     run_dir = run_here(asked.run)

@@ -195,6 +195,21 @@ COMMANDS: dict[str, Text] = {
             ),
         ),
     ),
+    "console": Text(
+        "the web page of a run: follow it, halt it, sign, note, report what was done by hand",
+        "gameday console latest",
+        (
+            (("run",), {"metavar": "RUN", "nargs": "?", "help": "one run (whatever is the latest, in turn)"}),
+            (
+                ("--listen",),
+                {"metavar": "HOST:PORT", "default": "127.0.0.1:8470", "help": "where (127.0.0.1:8470)"},
+            ),
+            (
+                ("--beyond-loopback",),
+                {"action": "store_true", "help": "others than this machine may come: nothing is encrypted"},
+            ),
+        ),
+    ),
     "export": Text(
         "write a run in a format that other tools read",
         "gameday export latest --as oscal -o results.json",

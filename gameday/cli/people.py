@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,15 @@ from gameday.plan.approvals import (
     Requirement,
     Statement,
     Subject,
-    is_principal,
     parse_statement,
     statement_bytes,
     unfit,
 )
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.policyfile import find_policy
-from gameday.plan.units import as_text, duration_ns
 from gameday.runner.approvals import FOLDER, file_name, parts_of, subject_of, terms_of
 from gameday.runner.control import ask
+from gameday.runner.statements import make_statement, sign_command, statement_lines
 
 PLANS = (".yaml", ".yml", ".json")
 
@@ -126,23 +123,8 @@ def _approve_run(run_dir: Path, asked: argparse.Namespace) -> int:
 def _statement(asked: argparse.Namespace, subject: Subject, roles: list[str]) -> Statement:
     who = asked.who or login()
     role = asked.role or (roles[0].split("/")[0] if roles else "approver")
-    for what, name in (("--as", who), ("--role", role)):
-        if not is_principal(name):
-            raise UsageError(
-                f"{what} {name!r}: expected a name as in allowed_signers: letters, digits and . _ @ + -"
-            )
-    try:
-        lasting_ns = duration_ns(asked.expires)
-    except ValueError as error:
-        raise UsageError(f"--expires: {error}") from error
-    now = datetime.now(UTC).replace(microsecond=0)
-    return Statement(
-        subject=subject,
-        principal=who,
-        role=role,
-        given_utc=_utc(now),
-        expires_utc=_utc(now + timedelta(microseconds=lasting_ns // 1000)),
-    )
+    words = ("--as", "--role", "--expires")
+    return make_statement(subject, principal=who, role=role, lasting=asked.expires, asked_as=words)
 
 
 def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes]:
@@ -164,9 +146,7 @@ def _sign(statement: Statement, asked: argparse.Namespace) -> tuple[bytes, bytes
     if asked.write is not None:
         with writing(Path(asked.write)):
             Path(asked.write).write_bytes(data)
-        print(
-            f"written, not signed. Sign it anywhere: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {asked.write}"
-        )
+        print(f"written, not signed. Sign it anywhere: {sign_command(asked.write)}")
         print(f"  then hand it in: gameday approve {asked.what or ''} --statement {asked.write}")
         return data, b""
     if asked.unsigned:
@@ -188,23 +168,5 @@ def ssh_key(asked: str | None) -> Path:
 
 def _show(statement: Statement) -> None:
     """Show a person what they put their name to, before they do."""
-    for line in _lines(statement):
+    for line in statement_lines(statement):
         print(line, file=sys.stderr)
-
-
-def _lines(statement: Statement) -> Iterator[str]:
-    subject = statement.subject
-    select = ", ".join(f"{key}={value}" for key, value in subject.select) or "any"
-    yield f"{statement.principal} approves as {statement.role}, until {statement.expires_utc}:"
-    yield f"  plan         {subject.plan}, digest {subject.plan_sha256}"
-    if subject.policy_sha256:
-        yield f"  policy       digest {subject.policy_sha256}"
-    yield f"  environment  {subject.environment}"
-    yield f"  touches      {subject.caps} ({select}), for at most {as_text(subject.duration_ns)}"
-    if subject.run:
-        yield f"  run          {subject.run}, gate {subject.gate}"
-        yield f"  targets      {', '.join(subject.targets) or 'none'}, frozen"
-
-
-def _utc(instant: datetime) -> str:
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")

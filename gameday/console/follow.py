@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from gameday.canonical import from_json
 from gameday.console.tail import Tail
@@ -74,7 +75,7 @@ class Follower:
         self._load = Tail(self.run_dir / SEGMENTS / "load.jsonl")
 
     @classmethod
-    def of(cls, run_dir: Path) -> Follower:
+    def of(cls, run_dir: Path) -> Self:
         """Return a follower of a run folder.
 
         Raises:
@@ -134,8 +135,11 @@ class Follower:
         self.last_ns = record.at_ns
         said = narrate(self.plan, record.event)
         if said is not None:
-            self.notes.append(Note(record.at_ns, *said))
+            self._tell(Note(record.at_ns, *said))
         self._fold(record.at_ns, record.event)
+
+    def _tell(self, note: Note) -> None:
+        self.notes.append(note)
 
     def _fold(self, at_ns: int, event: Event) -> None:
         named = getattr(event, "step", None)
@@ -147,6 +151,9 @@ class Follower:
             sample = from_json(Sample, item)
         except RecordError:
             return
+        self._count_sample(sample)
+
+    def _count_sample(self, sample: Sample) -> None:
         self.readings[sample.probe, str(sample.reading)] += 1
         self._fold(sample.ended_ns, sample)
 
@@ -155,6 +162,9 @@ class Follower:
             bucket = from_json(LoadBucket, item)
         except RecordError:
             return
+        self._count_bucket(bucket)
+
+    def _count_bucket(self, bucket: LoadBucket) -> None:
         self._fold(bucket.start_ns, bucket)
         for result, number in (("good", bucket.good), ("bad", bucket.bad), ("dropped", bucket.dropped)):
             self.requests[bucket.load, result] += number

@@ -6,18 +6,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gameday.console.figures import recent_load, stale_ns
 from gameday.console.follow import RECENT_NS, Follower
-from gameday.engine.limits import is_listened_to
-from gameday.engine.meters import Meter
-from gameday.engine.readings import figure_words
+from gameday.console.nearness import Near, nearness
 from gameday.engine.windows import Gauge, burn_rate
 from gameday.evidence.words import condition, limit, percent, shown
-from gameday.history.events import Phase
-from gameday.history.histogram import merge, percentile_us
-from gameday.plan.model import NS, PPM, LimitKind, StopCondition
+from gameday.plan.model import NS, PPM
 
-STALE_NS = 2 * NS
-SLOT_NS = 100_000_000
+_NEAR = {Near.UNREAD: "dim", Near.CLEAR: "green", Near.NEAR: "bold yellow", Near.BREACHED: "bold red"}
 
 
 def levels(follower: Follower, now_ns: int) -> RenderableType:
@@ -51,16 +47,9 @@ def _level(gauge: Gauge) -> tuple[Text, ...]:
 
 
 def _age(follower: Follower, gauge: Gauge, now_ns: int) -> Text:
-    """Say so when a level rests on readings that are not fresh: silence is not health."""
-    if follower.ended is not None:
-        return Text("")
-    if gauge.slo.probe is not None:
-        last_ns = (follower.state.read_ns(gauge.slo.probe) or (None, None))[1]
-    else:
-        last_ns = follower.recent[-1].start_ns if follower.recent else None
-    if last_ns is None or now_ns - last_ns < STALE_NS:
-        return Text("")
-    return Text(f"last read {(now_ns - last_ns) / NS:.0f} s ago", style="yellow")
+    """Say so when a level rests on readings that are not fresh."""
+    old_ns = stale_ns(follower, gauge, now_ns)
+    return Text("" if old_ns is None else f"last read {old_ns / NS:.0f} s ago", style="yellow")
 
 
 def load(follower: Follower) -> RenderableType:
@@ -68,21 +57,17 @@ def load(follower: Follower) -> RenderableType:
     table = Table(title=f"load, last {limit(RECENT_NS)}", title_justify="left", box=None, padding=(0, 1))
     for name in ("offered", "on time", "good", "failed", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
-    recent = follower.recent
-    if not recent:
+    now = recent_load(follower)
+    if now is None:
         table.add_row("-", "-", "-", "-", "-")
         return table
-    span_s = max(len({(b.start_ns + SLOT_NS // 2) // SLOT_NS for b in recent}), 1) / 10
-    p99_us = percentile_us(merge(b.latency for b in recent), 990_000)
-    offered, started = sum(b.intended for b in recent), sum(b.started for b in recent)
-    failed = sum(b.bad + b.dropped for b in recent)
-    short = started * 100 < offered * 98
+    short = " short" if now.short else ""
     table.add_row(
-        f"{offered / span_s:.0f}/s",
-        Text(f"{started / span_s:.0f}/s{' short' if short else ''}", style="bold yellow" if short else ""),
-        f"{sum(b.good for b in recent) / span_s:.0f}/s",
-        Text(f"{failed / span_s:.0f}/s", style="bold red" if failed else ""),
-        "-" if p99_us is None else f"{p99_us / 1000:.0f} ms",
+        f"{now.offered:.0f}/s",
+        Text(f"{now.achieved:.0f}/s{short}", style="bold yellow" if now.short else ""),
+        f"{now.good:.0f}/s",
+        Text(f"{now.failed:.0f}/s", style="bold red" if now.failed else ""),
+        "-" if now.p99_ms is None else f"{now.p99_ms:.0f} ms",
     )
     return table
 
@@ -94,45 +79,10 @@ def limits(follower: Follower, now_ns: int) -> RenderableType:
         table.add_row(
             Text("halts on" if stop.then == "halt" else "warns on", style="dim"),
             Text(shown(condition(stop), 64), no_wrap=True, overflow="ellipsis"),
-            _nearness(follower, stop, now_ns),
+            _styled(*nearness(follower, stop, now_ns)),
         )
     return table
 
 
-def _nearness(follower: Follower, stop: StopCondition, now_ns: int) -> Text:
-    state = follower.state
-    if state.halted is not None and state.halted.condition == stop.name:
-        return Text("BREACHED, halted", style="bold red")
-    if stop.name in state.warned:
-        return Text("breached, warned", style="bold yellow")
-    if state.phase is not Phase.RUNNING:
-        return Text("watched while the drill runs", style="dim")
-    if stop.kind is LimitKind.DURATION:
-        return _of(max(now_ns - state.phase_since_ns, 0), stop.duration_ns)
-    if stop.kind is LimitKind.SILENCE:
-        return _silence(follower, stop, now_ns)
-    return _metered(next(meter for meter in state.meters if meter.condition == stop), now_ns)
-
-
-def _metered(meter: Meter, now_ns: int) -> Text:
-    stop, seen = meter.condition, figure_words(meter, now_ns)
-    if meter.crossed_ns is not None:
-        lasting = f"crossed for {max(now_ns - meter.crossed_ns, 0) / NS:.1f} of {limit(stop.for_ns)}"
-        return Text(f"{lasting}{', ' if seen else ''}{seen}", style="bold yellow")
-    if stop.kind is LimitKind.ROW:
-        return Text(f"{meter.row} of {stop.in_a_row}", style="bold yellow" if meter.row else "green")
-    if meter.read_sent_ns is None:
-        return Text("not read yet", style="dim")
-    return Text(seen or "clear", style="green")
-
-
-def _of(passed_ns: int, limit_ns: int | None) -> Text:
-    near = passed_ns * 2 > (limit_ns or 1)
-    return Text(f"{passed_ns / NS:.1f} of {limit(limit_ns)}", style="bold yellow" if near else "green")
-
-
-def _silence(follower: Follower, stop: StopCondition, now_ns: int) -> Text:
-    state = follower.state
-    probes = [p.name for p in follower.plan.probes if is_listened_to(stop, p)]
-    ends_ns = [(state.read_ns(name) or (0, state.phase_since_ns))[1] for name in probes]
-    return _of(max(now_ns - min(ends_ns, default=now_ns), 0), stop.silence_ns)
+def _styled(words: str, near: Near) -> Text:
+    return Text(words, style=_NEAR[near])

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gameday.console.asking import asked, asking
+from gameday.console.figures import held_words
 from gameday.console.follow import Follower
 from gameday.console.gauges import levels, limits, load
 from gameday.engine.state import Owed
@@ -76,23 +77,13 @@ def _head(follower: Follower, now_ns: int) -> RenderableType:
         else:
             line.append(f" {phase} ", style="dim")
     line.append(f"   +{max(now_ns, 0) / NS:.1f} s", style="bold")
-    if state.phase in (Phase.BASELINE, Phase.RECOVERING):
-        line.append(f"   {_held(follower, now_ns)}")
+    if held := held_words(follower, now_ns):
+        line.append(f"   {held}")
     if state.halted is not None:
         said = shown(f"HALTED by {state.halted.by}: {state.halted.reason}", 200)
         line.append(f"\n {said}", style="bold red")
     title = Text(shown(follower.plan.title, 90), style="bold")
     return Panel(line, title=title, title_align="left", border_style="red" if state.halted else "dim")
-
-
-def _held(follower: Follower, now_ns: int) -> str:
-    """Say how long the steady state has held, and how long it must."""
-    state, steady = follower.state, follower.plan.steady_state
-    needed_ns = steady.baseline_ns if state.phase is Phase.BASELINE else steady.stabilise_ns
-    if state.held_since_ns is None:
-        return f"steady state: not held yet, {limit(needed_ns)} needed"
-    held_ns = min(max(now_ns - state.held_since_ns, 0), needed_ns)
-    return f"steady state: held {held_ns / NS:.0f} of {limit(needed_ns)}"
 
 
 def _steps(follower: Follower, now_ns: int, room: int) -> RenderableType:

@@ -60,9 +60,9 @@ asyncio.run(main())
 """
 
 
-def plan_text(url: str, hold: str, hz: float) -> str:
+def plan_text(url: str, hold: str, hz: float, probes: int = PROBES) -> str:
     period = f"{1000 / hz:g}ms"
-    names = [f"p{n:02}" for n in range(PROBES)]
+    names = [f"p{n:02}" for n in range(probes)]
     slos = {f"s{n}": {"probe": names[n], "objective": "95%", "window": "10s"} for n in range(4)}
     return json.dumps(
         {
