@@ -152,7 +152,9 @@ def test_the_time_to_detect_is_measured_from_the_alert(tmp_path, lab, tmp_path_f
         project = make_project(tmp_path, **SHORT)
         path = project / "experiments" / "primary-loss.yaml"
         text = path.read_text().replace("slos:\n", alert + "slos:\n", 1)
-        late = "  - hold: 6s\n  - runbook: runbooks/promote-standby.yaml"  # Else it is mended before it is seen.
+        late = (
+            "  - hold: 6s\n  - runbook: runbooks/promote-standby.yaml"  # Else it is mended before it is seen.
+        )
         text = text.replace("  - runbook: runbooks/promote-standby.yaml", late, 1)
         assert late in text
         path.write_text(text)
