@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from gameday.cli.help_shapes import Argument, Text
+from gameday.cli.help_shapes import PLAN, POLICY, Argument, Text
+
+OUTPUT: Argument = (
+    ("-o", "--output"),
+    {"metavar": "FILE", "default": "-", "help": "where to (standard output)"},
+)
 
 NEW: tuple[Argument, ...] = (
     (("kind",), {"choices": ("dr", "game-day", "capacity"), "help": "what it is to show"}),
@@ -31,5 +36,33 @@ AROUND: dict[str, Text] = {
         "ask a few questions and write a plan with comments; never over another file",
         "gameday new dr --service orders --rto 30s --yes",
         NEW,
+    ),
+    "brief": Text(
+        "print a drill's briefing: for participants with the inject hidden, for facilitators; or a calendar file",
+        "gameday brief experiments/primary-loss.yaml --for participants --as html -o briefing.html",
+        (
+            PLAN,
+            (
+                ("--for",),
+                {
+                    "dest": "reader",
+                    "choices": ("participants", "facilitators"),
+                    "default": "participants",
+                    "help": "who reads it (participants: nothing in it says what will happen)",
+                },
+            ),
+            (
+                ("--as",),
+                {
+                    "dest": "form",
+                    "choices": ("md", "html", "ics"),
+                    "default": "md",
+                    "help": "md, html, ics (md)",
+                },
+            ),
+            (("--at",), {"metavar": "TIME", "help": "when, with its zone: 2026-12-10T14:00Z"}),
+            OUTPUT,
+            POLICY,
+        ),
     ),
 }

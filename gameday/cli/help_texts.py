@@ -32,6 +32,7 @@ COMMANDS: dict[str, Text] = {
         ((("dir",), {"metavar": "DIR", "nargs": "?", "default": ".", "help": "the folder (this one)"}),),
     ),
     "new": AROUND["new"],
+    "brief": AROUND["brief"],
     "validate": Text(
         "check plans and show every problem at once",
         "gameday validate experiments/*.yaml",

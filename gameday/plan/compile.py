@@ -30,6 +30,7 @@ from gameday.plan.model import (
     StepKind,
     Target,
 )
+from gameday.plan.participants import check_people, people_about
 from gameday.plan.people import approvals, by_people
 from gameday.plan.radius import as_radius
 from gameday.plan.schema import (
@@ -75,6 +76,7 @@ class Compiler:
     def compile(self, plan: PlanIn) -> Plan:
         """Return the plan. Problems stand in the sources; the result is void when there are any."""
         signed = capacity(plan, self)
+        check_people(plan.people, self.at)
         for number, item in enumerate(plan.steps if plan.capacity is None else ()):
             self._step(item, ("steps", number))
         declared = tuple(self._probe(name, item) for name, item in sorted(plan.probes.items()))
@@ -344,6 +346,7 @@ def _about(plan: PlanIn) -> tuple[tuple[str, str], ...]:
 
     for key in ABOUT:
         add(key, getattr(plan, key))
+    found |= people_about(plan.people)
     return tuple(sorted((key, value) for key, value in found.items() if value))
 
 
