@@ -12,6 +12,14 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli.newplans import new  # noqa: PLC0415 - each command pays only for itself
 
             return new(asked)
+        case "notify":
+            from gameday.cli.notifying import notify  # noqa: PLC0415
+
+            return notify(asked)
+        case "runbook":
+            from gameday.cli.runbooks import runbook  # noqa: PLC0415
+
+            return runbook(asked)
         case _:
             from gameday.cli.briefs import brief  # noqa: PLC0415
 

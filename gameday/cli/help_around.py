@@ -37,8 +37,30 @@ AROUND: dict[str, Text] = {
         "gameday new dr --service orders --rto 30s --yes",
         NEW,
     ),
+    "notify": Text(
+        "tell the policy's channels of a drill to come; a run itself tells of its start, halt and end",
+        "gameday notify experiments/primary-loss.yaml --before --at 2026-12-10T14:00Z",
+        (
+            PLAN,
+            (("--before",), {"action": "store_true", "required": True, "help": "the notice before a drill"}),
+            (("--at",), {"metavar": "TIME", "help": "when it will be, with its zone: 2026-12-10T14:00Z"}),
+            POLICY,
+        ),
+    ),
+    "runbook": Text(
+        "render a runbook for the wiki, with what to do by hand",
+        "gameday runbook runbooks/promote-standby.yaml --as md",
+        (
+            (("file",), {"metavar": "FILE", "help": "a runbook"}),
+            (
+                ("--as",),
+                {"dest": "form", "choices": ("md", "html"), "default": "md", "help": "md, html (md)"},
+            ),
+            OUTPUT,
+        ),
+    ),
     "brief": Text(
-        "print a drill's briefing: for participants with the inject hidden, for facilitators; or a calendar file",
+        "print the briefing: for participants with the inject hidden, for facilitators; or a calendar file",
         "gameday brief experiments/primary-loss.yaml --for participants --as html -o briefing.html",
         (
             PLAN,
@@ -66,3 +88,14 @@ AROUND: dict[str, Text] = {
         ),
     ),
 }
+
+MODES: tuple[Argument, ...] = (
+    (
+        ("--by-hand",),
+        {"action": "store_true", "help": "people carry out the runbooks; all is measured as always"},
+    ),
+    (
+        ("--table-top",),
+        {"action": "store_true", "help": "people walk through it; nothing is touched, or tested"},
+    ),
+)

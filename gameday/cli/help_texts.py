@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gameday.cli.experimentoptions import EXPERIMENT
-from gameday.cli.help_around import AROUND
+from gameday.cli.help_around import AROUND, MODES
 from gameday.cli.help_shapes import BY as _BY
 from gameday.cli.help_shapes import JSON as _JSON
 from gameday.cli.help_shapes import PLAN as _PLAN
@@ -33,6 +33,8 @@ COMMANDS: dict[str, Text] = {
     ),
     "new": AROUND["new"],
     "brief": AROUND["brief"],
+    "notify": AROUND["notify"],
+    "runbook": AROUND["runbook"],
     "validate": Text(
         "check plans and show every problem at once",
         "gameday validate experiments/*.yaml",
@@ -67,6 +69,7 @@ COMMANDS: dict[str, Text] = {
         (
             _PLAN,
             (("--rehearse",), {"action": "store_true", "help": "every read and check, and no write"}),
+            *MODES,
             (("--run-dir",), {"metavar": "DIR", "help": "where to put the run folder"}),
             (
                 ("--yes",),

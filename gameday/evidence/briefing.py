@@ -26,7 +26,7 @@ from gameday.plan.when import zone_of
 KINDS = {"dr": "Disaster-recovery drill", "game-day": "Game day", "capacity": "Capacity trial"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HALT = (
-    "Anybody may halt it, at any time, and needs no reason: gameday halt --reason TEXT, or tell the commander.",
+    "Anybody may halt it, at any time, without a reason: gameday halt --reason TEXT, or tell the commander.",
     "A real incident always comes first: halt, and say so.",
     "After a halt every fault is taken back at once. To keep new drills from starting: gameday lever engage.",
 )

@@ -16,6 +16,7 @@ from enum import StrEnum
 from gameday.canonical import digest, to_json
 from gameday.plan.keeping import USUAL, Keeping
 from gameday.plan.model import NS, Plan
+from gameday.plan.notices import Notice
 
 LAB = "lab"
 NO_FILE = "no policy file"
@@ -163,6 +164,7 @@ class Policy:
     retest_days: int = RETEST_DAYS
     keeping: Keeping = USUAL
     experiments: str = ""
+    notices: tuple[Notice, ...] = ()
 
     def rules(self, environment: str) -> Rules | None:
         """Return what holds in an environment; None when the policy does not name it."""
@@ -213,3 +215,9 @@ def approvals_needed(policy: Policy, plan: Plan) -> tuple[Requirement, ...]:
             )
         )
     return tuple(found)
+
+
+def at_the_table(policy: Policy) -> Policy:
+    """Return the policy for a walk round a table: nothing is touched there, so only the levers hold."""
+    walked = (("table-top", Rules()),)
+    return replace(policy, file="TABLE-TOP: nothing is touched", environments=walked, leases="")

@@ -21,6 +21,7 @@ from gameday.canonical import canonical, to_json
 from gameday.errors import PlanError
 from gameday.plan.border import validate
 from gameday.plan.keepingfile import KeepingIn, keeping
+from gameday.plan.notices import NoticeIn, notices
 from gameday.plan.objecturl import SCHEME, object_url
 from gameday.plan.policy import (
     LEASE_EXPIRES_NS,
@@ -198,6 +199,7 @@ class PolicyIn(RulesIn, KeepingIn):
     lease_expires: Duration = LEASE_EXPIRES_NS
     experiments: ExperimentsIn | None = None
     retest_days: Annotated[int, Field(ge=1, le=3660)] = RETEST_DAYS
+    notices: list[NoticeIn] = Field(default_factory=list, max_length=50)
 
 
 def find_policy(
@@ -284,6 +286,7 @@ def _policy(written: PolicyIn, file: str) -> Policy:
         retest_days=written.retest_days,
         keeping=keeping(written),
         experiments=written.experiments.environment if written.experiments else "",
+        notices=notices(written.notices),
     )
 
 

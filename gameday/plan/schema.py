@@ -247,6 +247,7 @@ class RunbookIn(Part):
     """Run the steps of a runbook."""
 
     runbook: str
+    mode: Literal["automatic", "by-hand"] = "automatic"
 
 
 _FORMS = {

@@ -26,6 +26,7 @@ from gameday.hosts.httpprobe import Answer, exchange
 from gameday.hosts.names import RESOLVER
 from gameday.hosts.secretvalues import ENV, from_environment, hidden
 from gameday.plan.bind import bind, needed
+from gameday.plan.byhand import TABLE_TOP, is_table_top
 from gameday.plan.experiment import secret_values
 from gameday.plan.experimentstep import is_experiment
 from gameday.plan.model import Plan
@@ -145,6 +146,8 @@ def _identity(plan: Plan, bound: Plan, project: Path) -> dict[str, Any]:
     It is then known by the environment that policy or command line name. In a lab two experiments may
     run side by side; elsewhere nobody knows that they do not touch the same.
     """
+    if is_table_top(plan):
+        return {"environment": plan.target.environment, "name": f"{TABLE_TOP} {plan.source}"}
     if not is_experiment(plan):
         return _get_json(bound.target.identity_url, what="the target's identity")
     environment = plan.target.environment
