@@ -20,6 +20,10 @@ def carry_out(asked: argparse.Namespace) -> int:
             from gameday.cli.runbooks import runbook  # noqa: PLC0415
 
             return runbook(asked)
+        case "writeup":
+            from gameday.cli.writeups import write  # noqa: PLC0415
+
+            return write(asked)
         case _:
             from gameday.cli.briefs import brief  # noqa: PLC0415
 

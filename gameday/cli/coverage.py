@@ -25,10 +25,7 @@ def coverage(*, as_json: bool, policy: str | None) -> int:
     """Show which scenarios are there, when each was last demonstrated, and what is overdue."""
     project, today = project_here(), utc_text()[:10]
     retest_days = find_policy(project, policy).retest_days
-    drills, source = from_register(project / LEAVES), f"the register, {LEAVES.as_posix()}"
-    if drills is None:
-        drills, source = from_runs(run_dirs(project)), "the run folders that are still there: no register"
-    rows = cover(_scenarios(project), drills, tracked(project), today=today, retest_days=retest_days)
+    rows, source = rows_of(project, policy, today)
     if as_json:
         document = {
             "source": source,
@@ -42,6 +39,16 @@ def coverage(*, as_json: bool, policy: str | None) -> int:
     for line in _lines(rows):
         print(line)
     return exits.PASS
+
+
+def rows_of(project: Path, policy: str | None, today: str) -> tuple[list[Row], str]:
+    """Return a row for each scenario of a project, what is overdue first, and where the drills come from."""
+    retest_days = find_policy(project, policy).retest_days
+    drills, source = from_register(project / LEAVES), f"the register, {LEAVES.as_posix()}"
+    if drills is None:
+        drills, source = from_runs(run_dirs(project)), "the run folders that are still there: no register"
+    rows = cover(_scenarios(project), drills, tracked(project), today=today, retest_days=retest_days)
+    return rows, source
 
 
 def _scenarios(project: Path) -> Iterator[Scenario]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gameday.cli.help_shapes import PLAN, POLICY, Argument, Text
+from gameday.cli.help_shapes import PLAN, POLICY, RUN, Argument, Text
 
 OUTPUT: Argument = (
     ("-o", "--output"),
@@ -59,6 +59,15 @@ AROUND: dict[str, Text] = {
             OUTPUT,
         ),
     ),
+    "writeup": Text(
+        "draft the write-up of a run: blameless, from its history and findings",
+        "gameday writeup latest -o writeup.md",
+        (
+            RUN,
+            (("--as",), {"dest": "form", "choices": ("md", "html"), "default": "md", "help": "md or html"}),
+            OUTPUT,
+        ),
+    ),
     "brief": Text(
         "print the briefing: for participants with the inject hidden, for facilitators; or a calendar file",
         "gameday brief experiments/primary-loss.yaml --for participants --as html -o briefing.html",
@@ -98,4 +107,17 @@ MODES: tuple[Argument, ...] = (
         ("--table-top",),
         {"action": "store_true", "help": "people walk through it; nothing is touched, or tested"},
     ),
+)
+
+EXPORT: tuple[Argument, ...] = (
+    (("--to",), {"choices": ("github", "gitlab", "jira", "file"), "help": "export: where to (file)"}),
+    (
+        ("--in",),
+        {"metavar": "PLACE", "dest": "place", "default": "", "help": "export: its place there"},
+    ),
+    (
+        ("--url",),
+        {"metavar": "URL", "default": "", "help": "export: a tracker of your own"},
+    ),
+    OUTPUT,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gameday.cli.experimentoptions import EXPERIMENT
-from gameday.cli.help_around import AROUND, MODES
+from gameday.cli.help_around import AROUND, EXPORT, MODES
 from gameday.cli.help_shapes import BY as _BY
 from gameday.cli.help_shapes import JSON as _JSON
 from gameday.cli.help_shapes import PLAN as _PLAN
@@ -230,8 +230,8 @@ COMMANDS: dict[str, Text] = {
             (
                 ("do",),
                 {
-                    "choices": ("add", "assign", "close", "accept", "list"),
-                    "help": "add what a run left open; assign, close, accept; list what is open",
+                    "choices": ("add", "assign", "close", "accept", "list", "export"),
+                    "help": "add what a run left open; assign, close, accept; list, export what is open",
                 },
             ),
             (
@@ -253,11 +253,13 @@ COMMANDS: dict[str, Text] = {
             (("--reason",), {"metavar": "TEXT", "default": "", "help": "close, accept: why"}),
             (("--accepted-by",), {"metavar": "NAME", "default": "", "help": "accept: who answers for it"}),
             (("--until",), {"metavar": "DAY", "default": "", "help": "accept: until which day"}),
-            (("--all",), {"action": "store_true", "help": "list: closed and accepted ones, too"}),
+            (("--all",), {"action": "store_true", "help": "list, export: closed and accepted ones, too"}),
+            *EXPORT,
             _BY,
             _JSON,
         ),
     ),
+    "writeup": AROUND["writeup"],
     "coverage": Text(
         "which service is drilled by which scenario: when last, with which verdict, what is overdue",
         "gameday coverage",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gameday.cli import exits
 from gameday.cli.briefs import check_open, moment
-from gameday.console.sender import DEADLINE_S, SENT, Sender
+from gameday.console.sender import DEADLINE_S, LOADING_S, SENT, Sender
 from gameday.errors import Refused
 from gameday.evidence import noticewords
 from gameday.plan.load import find_project, load_plan
@@ -73,7 +73,7 @@ def telling(policy: Policy) -> Iterator[Callable[[Path], None]]:
             assert child.stdin is not None
             child.stdin.close()
             try:
-                child.wait(DEADLINE_S + 10.0)
+                child.wait(LOADING_S + DEADLINE_S)
             except subprocess.TimeoutExpired:
                 child.kill()
                 print("gameday: notices: their sender did not end in time and was killed", file=sys.stderr)

@@ -19,7 +19,8 @@ from gameday.hosts.clock import utc_text
 from gameday.plan.notices import Notice
 
 SENT = "notices.jsonl"
-DEADLINE_S = 30.0
+DEADLINE_S = 15.0
+LOADING_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Sender:
             self.ways.append(self._begin(list(channels), when, line))
 
     def _begin(self, names: list[str], when: str, line: str) -> _Way:
-        until_s = time.monotonic() + self.deadline_s
+        until_s = time.monotonic() + LOADING_S
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gameday.hosts.notifier"],
@@ -98,12 +99,12 @@ class Sender:
     def arrived(self) -> Iterator[Delivery]:
         """Yield what is known by now, each once; a channel that is late is given up on."""
         for way in tuple(self.ways):
-            self.known += _heard(way)
+            self.known += _heard(way, self.deadline_s)
             is_late = time.monotonic() > way.until_s
             if way.names and way.process is not None and way.process.poll() is None and not is_late:
                 continue
             self.ways.remove(way)
-            self.known += [*_heard(way), *_given_up(way, self.deadline_s)]
+            self.known += [*_heard(way, self.deadline_s), *_given_up(way, self.deadline_s)]
         while self.known:
             found = self.known.pop(0)
             self._write(found)
@@ -131,7 +132,7 @@ class Sender:
                 file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
 
 
-def _heard(way: _Way) -> list[Delivery]:
+def _heard(way: _Way, deadline_s: float) -> list[Delivery]:
     """Return what a process has answered since it was last asked; never waits."""
     if way.process is None or way.process.stdout is None:
         return []
@@ -142,6 +143,9 @@ def _heard(way: _Way) -> list[Delivery]:
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):
             answer = json.loads(line)
+            if answer.get("ready"):  # The library is loaded, which takes long on a busy machine.
+                way.until_s = time.monotonic() + deadline_s
+                continue
             if answer["to"] in way.names:
                 way.names.remove(answer["to"])
                 found.append(Delivery(answer["to"], way.when, bool(answer["ok"]), str(answer["detail"])))

@@ -42,6 +42,8 @@ def main() -> int:
     asked = json.loads(sys.stdin.readline(LINE_MAX))
     import apprise  # noqa: PLC0415 - heavy, and only once there is something to send
 
+    sys.stdout.write('{"ready": true}\n')
+    sys.stdout.flush()
     heard = _Heard()
     logger = logging.getLogger("apprise")
     logger.addHandler(heard)
