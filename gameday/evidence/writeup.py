@@ -1,7 +1,7 @@
 """The draft of the write-up after a drill: what the record knows, and questions where only people know.
 
-Blameless: people stand in it by what they did and when, never as a cause. Facts come from history and findings
-and carry their time; where the record is silent a question stands, to be answered in the review.
+Blameless: people stand in it by what they did and when, never as a cause. Facts come from history and
+findings; where the record is silent a question stands, to be answered in the review.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from gameday.evidence.programme import Row
 from gameday.evidence.story import banner, needed, not_tested, story
 from gameday.evidence.tracking import Tracked
 from gameday.evidence.words import OUTCOME_WORDS, at, limit, span
-from gameday.history.events import HaltAsked, HostLostReported, Noted, RunnerLost, StepEnded, UndoEnded
+from gameday.history.events import (
+    Effect,
+    HaltAsked,
+    HostLostReported,
+    Noted,
+    RunnerLost,
+    StepEnded,
+    UndoEnded,
+)
 from gameday.plan.byhand import is_table_top, planned_ns
 from gameday.plan.model import StepKind
 
@@ -27,9 +35,9 @@ LINES_MAX = 1000
 CLOSE_PPM = 800_000
 HELPED, HINDERED, LUCK = "What helped", "What hindered", "Where we were lucky"
 QUESTIONS = {
-    HELPED: "To answer: which tool, page, alert, runbook or habit made this shorter than it might have been?",
-    HINDERED: "To answer: what was missing, misleading or slow: access, alert, page, runbook, a person's knowledge?",
-    LUCK: "To answer: what went well for a reason that will not hold next time (the hour, who was there, the load)?",
+    HELPED: "To answer: which tool, page, alert, runbook or habit made this shorter?",
+    HINDERED: "To answer: what was missing, misleading or slow: access, alert, page, runbook?",
+    LUCK: "To answer: what went well for a reason that will not hold next time (hour, load, who was there)?",
 }
 
 
@@ -96,7 +104,7 @@ def _facts(title: str, facts: Iterable[str]) -> Section:
 def _helped(account: Account, findings: Findings) -> Iterator[str]:
     for finding in findings.findings:
         if finding.verdict is Verdict.PASS and finding.name.startswith(("RTA ", "RPA ", "time to ", "TT")):
-            yield f"{finding.name}: {finding.observed} where {finding.limit} {finding.unit} is allowed".rstrip()
+            yield f"{finding.name}: {finding.observed} {finding.unit}, allowed {finding.limit}"
     halted = account.view.halted
     if halted is not None and halted[2].condition:
         yield f"{at(halted[0])}: a stop condition ended it before a person had to: {halted[2].reason}"
@@ -123,18 +131,26 @@ def _hindered(case: Case, account: Account, findings: Findings) -> Iterator[str]
             took, planned = run.end_ns - run.start_ns, planned_ns(case.plan, run.step)
             if took > planned:
                 yield f"by hand, “{run.step.name}” took {span(took)}; {limit(planned)} was planned"
+    yield from _undos(account)
+    yield from _lost(case)
+
+
+def _undos(account: Account) -> Iterator[str]:
     for undo in account.undos:
         if undo.gone_ns is None:
             yield f"{at(undo.start_ns)}: the undo of “{undo.step.name}” was not shown to work: {undo.detail}"
         elif undo.attempts > 1:
             yield f"the undo of “{undo.step.name}” needed {undo.attempts} attempts"
+
+
+def _lost(case: Case) -> Iterator[str]:
     for record in case.trace.records:
         match record.event:
             case HostLostReported() as lost:
                 yield f"{at(record.at_ns)}: {lost.host} was lost: {lost.detail}"
             case HaltAsked() as asked:
                 yield f"{at(record.at_ns)}: {asked.by} asked to halt: {asked.reason}"
-            case StepEnded(effect="did_not_happen" | "indeterminate") as step if step.detail:
+            case StepEnded(effect=Effect.DID_NOT_HAPPEN | Effect.INDETERMINATE) as step if step.detail:
                 yield f"{at(record.at_ns)}: a step did not do its work: {step.detail}"
             case _:
                 pass
@@ -150,7 +166,7 @@ def _luck(case: Case, account: Account, findings: Findings) -> Iterator[str]:
     for record in case.trace.records:
         match record.event:
             case RunnerLost() as lost:
-                yield f"{at(record.at_ns)}: the runner was gone ({lost.reason}), and {lost.by} took the faults back"
+                yield f"{at(record.at_ns)}: the runner was gone ({lost.reason}); {lost.by} took over"
             case UndoEnded(undone=True) as undone if undone.detail:
                 yield f"{at(record.at_ns)}: an undo worked, and said: {undone.detail}"
             case _:
@@ -165,7 +181,7 @@ def _close(finding: Finding) -> Iterator[str]:
     if finding.verdict is Verdict.PASS and upper is not None and isinstance(allowed, int) and allowed > 0:
         share = upper * 1_000_000 // allowed
         if share > CLOSE_PPM:
-            yield f"{finding.name} passed by a little: {finding.observed} of {finding.limit} {finding.unit}".rstrip()
+            yield f"{finding.name} passed by a little: {finding.observed} of {finding.limit}"
     lucky = numbers.get("unknown_recovered")
     if isinstance(lucky, int) and lucky > 0:
         yield f"{finding.name}: {lucky} writes that nobody had acknowledged were there all the same"
@@ -182,12 +198,12 @@ def _retest(case: Case, after: Next) -> Iterator[str]:
         if item.closed is not None and item.closed.retest:
             yield f"{item.id}: shown to be mended by run {item.closed.retest}"
         elif item.closed is None:
-            yield f"{item.id}: open; gameday run {case.plan.source}, then gameday finding close {item.id} --retest RUN"
+            yield f"{item.id}: open; run it again, then gameday finding close {item.id} --retest RUN"
     mine = next((row for row in after.rows if row.scenario.plan == case.plan.source), None)
     if mine is not None and mine.due:
-        yield f"This drill demonstrated what it set out to on {mine.demonstrated}; it is due again on {mine.due}"
+        yield f"It last demonstrated this on {mine.demonstrated}, and is due again on {mine.due}"
     elif mine is not None:
-        yield "This drill has not yet demonstrated what it set out to: run it again once the findings are mended"
+        yield "It has not yet demonstrated what it set out to: run it again once the findings are mended"
 
 
 def _next(case: Case, after: Next) -> str:
@@ -199,7 +215,7 @@ def _next(case: Case, after: Next) -> str:
     ]
     others.sort(key=lambda row: (not row.is_overdue, row.due, row.scenario.service != case.plan.service))
     if not others:
-        return "To answer: which other failure of this service is worth a drill? There is no other plan here yet."
+        return "To answer: which other failure is worth a drill? There is no other plan here yet."
     row = others[0]
     since = f"last demonstrated on {row.demonstrated}" if row.demonstrated else "never demonstrated"
     due = "overdue" if row.is_overdue else f"due on {row.due}"
