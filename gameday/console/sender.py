@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -157,7 +158,8 @@ def _given_up(way: _Way, deadline_s: float) -> list[Delivery]:
     detail = way.detail
     if way.process is not None:
         is_alive = way.process.poll() is None
-        way.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(way.process.pid, signal.SIGKILL)  # Its children too.
         code = way.process.wait()
         detail = f"no answer within {deadline_s:g} s" if is_alive else f"its sender ended with {code}"
         if way.process.stdout is not None:

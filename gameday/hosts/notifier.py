@@ -16,64 +16,64 @@ import logging
 import os
 import re
 import sys
-import threading
 
 LINE_MAX = 1 << 20
 _STATUS = re.compile(r"error[=: ]+(\d{3})\b")
-_SAYING = threading.Lock()
 
 
 class _Heard(logging.Handler):
-    """Keeps the last status that the library speaks of in each thread, and nothing else of its words."""
+    """Keeps the last status that the library speaks of, and nothing else of its words."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.statuses: dict[int, str] = {}
+    status = ""
 
     def emit(self, record: logging.LogRecord) -> None:
         found = _STATUS.search(record.getMessage())
         if found:
-            self.statuses[threading.get_ident()] = found[1]
+            self.status = found[1]
 
 
 def main() -> int:
-    """Send what the standard input says, to all channels at once."""
+    """Send what the standard input says, each channel from a child: none of them waits for another."""
     os.nice(5)
     asked = json.loads(sys.stdin.readline(LINE_MAX))
-    import apprise  # noqa: PLC0415 - heavy, and only once there is something to send
+    import apprise  # noqa: PLC0415 - heavy; imported once, before the children are made
 
-    sys.stdout.write('{"ready": true}\n')
-    sys.stdout.flush()
+    apprise.Apprise().add("json://127.0.0.1/")  # Its channels are loaded when it is first asked for one.
+    _say({"ready": True})
+    children = []
+    for name, url in asked["channels"].items():
+        child = os.fork()
+        if child == 0:
+            ok, detail = _send(url, asked["title"], asked["body"])
+            _say({"to": name, "ok": ok, "detail": detail})
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    return 0
+
+
+def _send(url: str, title: str, body: str) -> tuple[bool, str]:
+    import apprise  # noqa: PLC0415 - as above
+
     heard = _Heard()
     logger = logging.getLogger("apprise")
     logger.addHandler(heard)
     logger.propagate = False
-
-    def send(name: str, channel: apprise.Apprise) -> None:
-        text = apprise.NotifyFormat.TEXT
-        ok = bool(channel.notify(title=asked["title"], body=asked["body"], body_format=text))
-        status = heard.statuses.get(threading.get_ident(), "")
-        said = f"it answered {status}" if status else "it cannot be reached, or did not take it"
-        _answer(name, ok=ok, detail="" if ok else said)
-
-    threads = []
-    for name, url in asked["channels"].items():
-        channel = apprise.Apprise()
-        if channel.add(url):
-            threads.append(threading.Thread(target=send, args=(name, channel), daemon=True))
-        else:
-            _answer(name, ok=False, detail="its address is none that apprise knows")
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return 0
+    channel = apprise.Apprise()
+    if not channel.add(url):
+        return False, "its address is none that apprise knows"
+    if channel.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT):
+        return True, ""
+    return (
+        False,
+        f"it answered {heard.status}" if heard.status else "it cannot be reached, or did not take it",
+    )
 
 
-def _answer(name: str, *, ok: bool, detail: str) -> None:
-    with _SAYING:
-        sys.stdout.write(json.dumps({"to": name, "ok": ok, "detail": detail}) + "\n")
-        sys.stdout.flush()
+def _say(answer: dict[str, object]) -> None:
+    """Say one line at once; lines as short as these are never mixed in a pipe."""
+    os.write(1, json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -146,13 +146,11 @@ def _identity(plan: Plan, bound: Plan, project: Path) -> dict[str, Any]:
     It is then known by the environment that policy or command line name. In a lab two experiments may
     run side by side; elsewhere nobody knows that they do not touch the same.
     """
-    if is_table_top(plan):
-        return {"environment": plan.target.environment, "name": f"{TABLE_TOP} {plan.source}"}
-    if not is_experiment(plan):
+    if not (is_experiment(plan) or is_table_top(plan)):
         return _get_json(bound.target.identity_url, what="the target's identity")
     environment = plan.target.environment
     where = hashlib.sha256(os.fsencode((project / plan.source).resolve())).hexdigest()[:12]
-    name = f"{plan.source} {where}" if environment == LAB else "experiments"
+    name = f"{plan.source} {where}" if environment in (LAB, TABLE_TOP) else "experiments"
     return {"environment": environment, "name": name}
 
 

@@ -92,14 +92,14 @@ def test_what_hangs_or_refuses_holds_up_nobody_and_is_said(receiver, silent, tmp
     monkeypatch.setenv("WRONG", "nothing-known://x")
     monkeypatch.delenv("ABSENT", raising=False)
     names = ("GOOD", "REFUSES", "HANGS", "WRONG", "ABSENT")
-    sender = Sender(tmp_path / "notices.jsonl", "lab", deadline_s=5.0)
+    sender = Sender(tmp_path / "notices.jsonl", "lab", deadline_s=8.0)
     begun = time.monotonic()
     sender.send([Notice(name) for name in names], "start", ("title", "a body"))
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
     found = {d.to: d for d in sender.wait()}
     assert found["GOOD"].delivered and [item["message"] for item in taken] == ["a body"]
     assert found["REFUSES"].detail == "it answered 500"
-    assert found["HANGS"].detail == "no answer within 5 s"
+    assert found["HANGS"].detail == "no answer within 8 s"
     assert found["WRONG"].detail == "its address is none that apprise knows"
     assert found["ABSENT"].detail == "ABSENT is not set"
     written = (tmp_path / "notices.jsonl").read_text()
@@ -138,7 +138,7 @@ def test_a_run_tells_of_its_start_halt_and_end_and_a_hanging_channel_delays_it_n
     run = Run(project, "latency", env={
         "CHANNEL": f"json://127.0.0.1:{port}/", "HANGS": f"json://127.0.0.1:{silent}/?rto=300&cto=300"
     })  # fmt: skip
-    code, out = run.end(90)
+    code, out = run.end(110)
     titles = [item["title"] for item in taken]
     assert code == 1 and [t.split(":")[0] for t in titles] == [
         "DRILL begins",
