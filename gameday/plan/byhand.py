@@ -129,7 +129,7 @@ def table_top(plan: Plan) -> Plan:
 def _walked(step: Step, number: int) -> Step:
     planned = f" Planned: within {time_words(step.deadline_ns)}." if step.kind is not StepKind.HOLD else ""
     fault = "Suppose that this happens: what do you see, and where? " if step.kind is StepKind.FAULT else ""
-    said = "" if step.kind is StepKind.FAULT else instructions(step)
+    said = "" if step.kind is StepKind.FAULT else f"On the day: {instructions(step).rstrip('.')}."
     return Step(
         id=step.id,
         name=step.name,

@@ -106,6 +106,7 @@ def walk(run, project, timeout_s=200):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_table_top_needs_no_target_tests_nothing_and_says_so(tmp_path):
     project = make_project(tmp_path / "project")
     (project / "policy.yaml").write_text("environments: {lab: {modules: ['*']}}\n")
@@ -128,6 +129,7 @@ def test_a_table_top_needs_no_target_tests_nothing_and_says_so(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_by_hand_the_same_runbooks_bring_a_real_pair_back(tmp_path, lab):
     project = make_project(tmp_path / "project", **SHORT, **{"for: 25s, then: halt": "for: 200s, then: halt"})
     run = Run(project, "primary-loss", "--by-hand")

@@ -126,6 +126,7 @@ def test_before_a_drill_every_channel_is_told_or_it_is_said(receiver, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_run_tells_of_its_start_halt_and_end_and_a_hanging_channel_delays_it_not(
     receiver, silent, tmp_path, lab
 ):
@@ -138,7 +139,7 @@ def test_a_run_tells_of_its_start_halt_and_end_and_a_hanging_channel_delays_it_n
     run = Run(project, "latency", env={
         "CHANNEL": f"json://127.0.0.1:{port}/", "HANGS": f"json://127.0.0.1:{silent}/?rto=300&cto=300"
     })  # fmt: skip
-    code, out = run.end(110)
+    code, out = run.end(240)
     titles = [item["title"] for item in taken]
     assert code == 1 and [t.split(":")[0] for t in titles] == [
         "DRILL begins",
