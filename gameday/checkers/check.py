@@ -9,6 +9,7 @@ from gameday.checkers.data import check_data
 from gameday.checkers.experiment import check_experiments
 from gameday.checkers.faults import check_effects, check_halt, check_residual
 from gameday.checkers.findings import Finding, Findings, Verdict
+from gameday.checkers.hand import check_by_hand, check_table_top
 from gameday.checkers.levels import check_after, check_baseline, check_load
 from gameday.checkers.reconciliation import check_reconciliations
 from gameday.checkers.recovery import check_recovery
@@ -16,6 +17,7 @@ from gameday.checkers.stores import check_stores
 from gameday.checkers.times import check_times
 from gameday.checkers.view import View, view_of
 from gameday.history.record import Trace
+from gameday.plan.byhand import is_table_top
 from gameday.plan.experimentstep import is_experiment
 from gameday.plan.model import Plan
 
@@ -29,6 +31,8 @@ def check(plan: Plan, trace: Trace) -> Findings:
     """
     view = view_of(plan, trace)
     # An experiment has a hypothesis of its own, and no steady state, objective or load of the plan's.
+    if is_table_top(plan):
+        return _findings(view, [*check_table_top(view), *check_by_hand(view), *_check_whole(view)])
     alone = is_experiment(plan)
     findings: list[Finding] = [] if alone else [check_baseline(view)]
     findings += check_experiments(view)
@@ -46,7 +50,13 @@ def check(plan: Plan, trace: Trace) -> Findings:
     findings.append(check_residual(view))
     findings += check_halt(view)
     findings += check_clock(view)
+    findings += check_by_hand(view)
     findings += _check_whole(view)
+    return _findings(view, findings)
+
+
+def _findings(view: View, findings: list[Finding]) -> Findings:
+    plan = view.plan
     ended = view.run_ended
     return Findings(
         outcome=view.outcome,

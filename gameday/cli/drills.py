@@ -8,18 +8,21 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from gameday.checkers.document import as_document
 from gameday.cli import exits
 from gameday.cli.asked import operator, run_here
 from gameday.cli.experimentoptions import options_of
+from gameday.cli.notifying import telling
 from gameday.cli.records import announced_key, sealed
 from gameday.console.summary import summary_lines
 from gameday.errors import GameDayError, RecordError, Refused, UsageError
+from gameday.plan.byhand import by_hand, is_table_top, table_top
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.model import Plan, Step, StepKind
-from gameday.plan.policy import Policy
+from gameday.plan.policy import Policy, at_the_table
 from gameday.plan.policyfile import find_policy
 from gameday.runner.anchor import enter_end
 from gameday.runner.arming import lab_state_file
@@ -40,6 +43,11 @@ def carry_out(asked: argparse.Namespace) -> int:
         asked.by, asked.run_dir = "", None
         return _with_lab(path, asked)
     plan, project = _read(path, asked)
+    if asked.by_hand and asked.table_top:
+        raise UsageError("--by-hand and --table-top: a run is one or the other", todo="Leave one out.")
+    if asked.table_top:
+        return _run(table_top(plan), project, asked)
+    plan = by_hand(plan) if asked.by_hand else plan
     if asked.rehearse:
         return _rehearse(plan, project, find_policy(project, asked.policy))
     if not asked.yes:
@@ -58,12 +66,24 @@ def _read(path: Path, asked: argparse.Namespace) -> tuple[Plan, Path]:
 
 def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
     policy = find_policy(project, asked.policy)
+    policy = at_the_table(policy) if is_table_top(plan) else policy
+    with telling(policy) as begin:
+        end = _driven(plan, project, asked, policy, begin)
+        code = _tell(end)
+    _keep(end.run_dir, policy)
+    return code
+
+
+def _driven(
+    plan: Plan, project: Path, asked: argparse.Namespace, policy: Policy, begin: Callable[[Path], None]
+) -> RunEnd:
+    """Run the drill, with its view and the sender of its notices beside it."""
     started: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-    view = threading.Thread(target=_view, args=(started, asked.plain), name="view", daemon=True)
+    view = threading.Thread(target=_view, args=(started, asked.plain, begin), name="view", daemon=True)
     view.start()
     try:
         with announced_key():
-            end = run_drill(
+            return run_drill(
                 plan,
                 project=project,
                 operator=operator(asked),
@@ -74,9 +94,6 @@ def _run(plan: Plan, project: Path, asked: argparse.Namespace) -> int:
     finally:
         started.put(None)
         view.join(VIEW_WAIT_S + 1.0)
-    code = _tell(end)
-    _keep(end.run_dir, policy)
-    return code
 
 
 def _keep(run_dir: Path, policy: Policy) -> None:
@@ -140,11 +157,12 @@ def _tell(end: RunEnd) -> int:
     return exits.code_of(document)
 
 
-def _view(started: queue.SimpleQueue[Path | None], plain: bool) -> None:
+def _view(started: queue.SimpleQueue[Path | None], plain: bool, begin: Callable[[Path], None]) -> None:
     """Show the run in a process of its own: losing it changes nothing about the run."""
     run_dir = started.get()
     if run_dir is None:
         return
+    begin(run_dir)
     command = [sys.executable, "-m", "gameday.console", str(run_dir)]
     command += ["--plain"] if plain else []
     with contextlib.suppress(OSError):

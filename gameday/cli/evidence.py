@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from gameday.cli import exits
-from gameday.cli.asked import ended_run, writing
+from gameday.cli.asked import ended_run
+from gameday.cli.output import put
 from gameday.errors import UsageError
 from gameday.hosts.clock import utc_text
 
@@ -39,7 +39,7 @@ def export(asked: argparse.Namespace) -> int:
     run_dir = ended_run(asked.run)
     if asked.form == "pdf" and asked.output == "-" and sys.stdout.isatty():
         raise UsageError("export: a PDF is nothing for a terminal", todo="Name a file: `-o report.pdf`.")
-    _put(_rendered(run_dir, asked), asked.output)
+    put(_rendered(run_dir, asked), asked.output)
     return exits.PASS
 
 
@@ -82,16 +82,3 @@ def _rendered(run_dir: Path, asked: argparse.Namespace) -> bytes:
             from gameday.evidence.exports.chaosjournal import chaos_journal, own_journal  # noqa: PLC0415
 
             return own_journal(run_dir, case) or chaos_journal(case).encode()
-
-
-def _put(data: bytes, where: str) -> None:
-    if where == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    path = Path(where)
-    with writing(path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-    print(path)

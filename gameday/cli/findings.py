@@ -24,6 +24,10 @@ def finding(asked: argparse.Namespace) -> int:
     match asked.do:
         case "list":
             return _list(tracked(project_here()), asked, today)
+        case "export":
+            from gameday.cli.findingexport import export  # noqa: PLC0415 - each command pays only for itself
+
+            return export(asked, today)
         case "add":
             touched = _add(asked, today)
         case _:

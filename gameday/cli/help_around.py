@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from gameday.cli.help_shapes import Argument, Text
+from gameday.cli.help_shapes import PLAN, POLICY, RUN, Argument, Text
+
+OUTPUT: Argument = (
+    ("-o", "--output"),
+    {"metavar": "FILE", "default": "-", "help": "where to (standard output)"},
+)
 
 NEW: tuple[Argument, ...] = (
     (("kind",), {"choices": ("dr", "game-day", "capacity"), "help": "what it is to show"}),
@@ -32,4 +37,87 @@ AROUND: dict[str, Text] = {
         "gameday new dr --service orders --rto 30s --yes",
         NEW,
     ),
+    "notify": Text(
+        "tell the policy's channels of a drill to come; a run itself tells of its start, halt and end",
+        "gameday notify experiments/primary-loss.yaml --before --at 2026-12-10T14:00Z",
+        (
+            PLAN,
+            (("--before",), {"action": "store_true", "required": True, "help": "the notice before a drill"}),
+            (("--at",), {"metavar": "TIME", "help": "when it will be, with its zone: 2026-12-10T14:00Z"}),
+            POLICY,
+        ),
+    ),
+    "runbook": Text(
+        "render a runbook for the wiki, with what to do by hand",
+        "gameday runbook runbooks/promote-standby.yaml --as md",
+        (
+            (("file",), {"metavar": "FILE", "help": "a runbook"}),
+            (
+                ("--as",),
+                {"dest": "form", "choices": ("md", "html"), "default": "md", "help": "md, html (md)"},
+            ),
+            OUTPUT,
+        ),
+    ),
+    "writeup": Text(
+        "draft the write-up of a run: blameless, from its history and findings",
+        "gameday writeup latest -o writeup.md",
+        (
+            RUN,
+            (("--as",), {"dest": "form", "choices": ("md", "html"), "default": "md", "help": "md or html"}),
+            OUTPUT,
+        ),
+    ),
+    "brief": Text(
+        "print the briefing: for participants with the inject hidden, for facilitators; or a calendar file",
+        "gameday brief experiments/primary-loss.yaml --for participants --as html -o briefing.html",
+        (
+            PLAN,
+            (
+                ("--for",),
+                {
+                    "dest": "reader",
+                    "choices": ("participants", "facilitators"),
+                    "default": "participants",
+                    "help": "who reads it (participants: nothing in it says what will happen)",
+                },
+            ),
+            (
+                ("--as",),
+                {
+                    "dest": "form",
+                    "choices": ("md", "html", "ics"),
+                    "default": "md",
+                    "help": "md, html, ics (md)",
+                },
+            ),
+            (("--at",), {"metavar": "TIME", "help": "when, with its zone: 2026-12-10T14:00Z"}),
+            OUTPUT,
+            POLICY,
+        ),
+    ),
 }
+
+MODES: tuple[Argument, ...] = (
+    (
+        ("--by-hand",),
+        {"action": "store_true", "help": "people carry out the runbooks; all is measured as always"},
+    ),
+    (
+        ("--table-top",),
+        {"action": "store_true", "help": "people walk through it; nothing is touched, or tested"},
+    ),
+)
+
+EXPORT: tuple[Argument, ...] = (
+    (("--to",), {"choices": ("github", "gitlab", "jira", "file"), "help": "export: where to (file)"}),
+    (
+        ("--in",),
+        {"metavar": "PLACE", "dest": "place", "default": "", "help": "export: its place there"},
+    ),
+    (
+        ("--url",),
+        {"metavar": "URL", "default": "", "help": "export: a tracker of your own"},
+    ),
+    OUTPUT,
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gameday.cli.experimentoptions import EXPERIMENT
-from gameday.cli.help_around import AROUND
+from gameday.cli.help_around import AROUND, EXPORT, MODES
 from gameday.cli.help_programme import PROGRAMME
 from gameday.cli.help_shapes import BY as _BY
 from gameday.cli.help_shapes import JSON as _JSON
@@ -33,6 +33,9 @@ COMMANDS: dict[str, Text] = {
         ((("dir",), {"metavar": "DIR", "nargs": "?", "default": ".", "help": "the folder (this one)"}),),
     ),
     "new": AROUND["new"],
+    "brief": AROUND["brief"],
+    "notify": AROUND["notify"],
+    "runbook": AROUND["runbook"],
     "validate": Text(
         "check plans and show every problem at once",
         "gameday validate experiments/*.yaml",
@@ -67,6 +70,7 @@ COMMANDS: dict[str, Text] = {
         (
             _PLAN,
             (("--rehearse",), {"action": "store_true", "help": "every read and check, and no write"}),
+            *MODES,
             (("--run-dir",), {"metavar": "DIR", "help": "where to put the run folder"}),
             (
                 ("--yes",),
@@ -242,8 +246,8 @@ COMMANDS: dict[str, Text] = {
             (
                 ("do",),
                 {
-                    "choices": ("add", "assign", "close", "accept", "list"),
-                    "help": "add what a run left open; assign, close, accept; list what is open",
+                    "choices": ("add", "assign", "close", "accept", "list", "export"),
+                    "help": "add what a run left open; assign, close, accept; list, export what is open",
                 },
             ),
             (
@@ -265,11 +269,13 @@ COMMANDS: dict[str, Text] = {
             (("--reason",), {"metavar": "TEXT", "default": "", "help": "close, accept: why"}),
             (("--accepted-by",), {"metavar": "NAME", "default": "", "help": "accept: who answers for it"}),
             (("--until",), {"metavar": "DAY", "default": "", "help": "accept: until which day"}),
-            (("--all",), {"action": "store_true", "help": "list: closed and accepted ones, too"}),
+            (("--all",), {"action": "store_true", "help": "list, export: closed and accepted ones, too"}),
+            *EXPORT,
             _BY,
             _JSON,
         ),
     ),
+    "writeup": AROUND["writeup"],
     **PROGRAMME,
     "seal": Text(
         "seal a run that has ended into a bundle that anybody can check",

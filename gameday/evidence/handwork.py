@@ -16,6 +16,7 @@ from gameday.history.people import (
 )
 from gameday.history.record import Trace
 from gameday.plan.approvals import START
+from gameday.plan.byhand import planned_ns
 from gameday.plan.model import Plan, Step, StepKind
 
 DONE = "say `gameday done --note TEXT`, or `gameday failed --note TEXT`"
@@ -152,7 +153,7 @@ def by_hand(account: Account) -> Table:
         if run.step.kind is StepKind.MANUAL:
             took = span(run.end_ns - run.start_ns) if run.end_ns is not None else "never reported"
             told = said.get((run.step.id, "do"))
-            rows.append(_hand(run.step, task(run.step), run.step.deadline_ns, took, told))
+            rows.append(_hand(run.step, task(run.step), planned_ns(account.view.plan, run.step), took, told))
     for undo in account.undos:
         if undo.step.undo_by_hand:
             took = span(undo.end_ns - undo.start_ns) if undo.end_ns is not None else "never reported"

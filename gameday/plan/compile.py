@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.errors import PlanError, Problem
+from gameday.plan.byhand import BY_HAND, MODE, PLANNED, hand_step
 from gameday.plan.capacitysteps import capacity
 from gameday.plan.catalogue import action_of, derive, is_fault, with_ttl
 from gameday.plan.conditions import Conditions, check_reader
@@ -30,6 +31,7 @@ from gameday.plan.model import (
     StepKind,
     Target,
 )
+from gameday.plan.participants import check_people, people_about
 from gameday.plan.people import approvals, by_people
 from gameday.plan.radius import as_radius
 from gameday.plan.schema import (
@@ -67,6 +69,7 @@ class Compiler:
     warnings: list[str] = field(default_factory=list)
     group: int = 0
     runbook: str | None = None
+    by_hand: dict[str, int] = field(default_factory=dict)
     at: Source = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +78,9 @@ class Compiler:
     def compile(self, plan: PlanIn) -> Plan:
         """Return the plan. Problems stand in the sources; the result is void when there are any."""
         signed = capacity(plan, self)
+        check_people(plan.people, self.at)
         for number, item in enumerate(plan.steps if plan.capacity is None else ()):
-            self._step(item, ("steps", number))
+            self.step(item, ("steps", number))
         declared = tuple(self._probe(name, item) for name, item in sorted(plan.probes.items()))
         conditions, probes = Conditions(plan, declared, self.at).compile()
         writers = ledgers(plan.ledger, self.at)
@@ -85,7 +89,7 @@ class Compiler:
             kind=plan.kind,
             service=plan.service,
             source=self.source.file,
-            about=_about(plan),
+            about=_about(plan, self.by_hand),
             target=Target(plan.target.environment, plan.target.identity.http, plan.target.lab or ""),
             objectives=tuple(
                 Objective(
@@ -150,13 +154,14 @@ class Compiler:
 
     # --- steps -------------------------------------------------------------------------------
 
-    def _step(self, item: Any, where: Where) -> None:
+    def step(self, item: Any, where: Where) -> None:
+        """Compile one step as it is written, with the steps of a runbook or a group."""
         match item:
             case ParallelIn():
                 group = self.group
                 for number, part in enumerate(item.parallel):
                     self.group = group
-                    self._step(part, (*where, "parallel", number))
+                    self.step(part, (*where, "parallel", number))
             case RunbookIn():
                 self._inline(item, where)
             case FaultIn():
@@ -197,8 +202,12 @@ class Compiler:
         before, self.at = self.at, source
         count = sum(1 for step in self.steps if step.runbook and step.runbook.startswith(item.runbook))
         self.runbook = item.runbook if not count else f"{item.runbook}#{self.group}"
+        first = len(self.steps)
         for number, part in enumerate(book.steps):
-            self._step(part, ("steps", number))
+            self.step(part, ("steps", number))
+        if item.mode == "by-hand":
+            self.by_hand |= {step.id: step.deadline_ns for step in self.steps[first:]}
+            self.steps[first:] = [hand_step(step) for step in self.steps[first:]]
         self.at, self.runbook = before, None
 
     def _add(self, step: Step) -> None:
@@ -330,7 +339,7 @@ def _steady_state(plan: PlanIn) -> SteadyState:
     return SteadyState(tuple(given.slos), given.baseline, given.stabilise, patience_ns)
 
 
-def _about(plan: PlanIn) -> tuple[tuple[str, str], ...]:
+def _about(plan: PlanIn, by_hand: dict[str, int]) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
 
     def add(key: str, value: Any) -> None:
@@ -344,6 +353,9 @@ def _about(plan: PlanIn) -> tuple[tuple[str, str], ...]:
 
     for key in ABOUT:
         add(key, getattr(plan, key))
+    found |= people_about(plan.people)
+    found |= {f"{PLANNED}{name}": str(within_ns) for name, within_ns in by_hand.items()}
+    found |= {MODE: BY_HAND} if by_hand else {}
     return tuple(sorted((key, value) for key, value in found.items() if value))
 
 

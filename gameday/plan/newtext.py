@@ -58,6 +58,7 @@ author: $author    # whoever writes a plan never approves it
 owner: $owner
 scenario: {threat: $threat, why: "say here why it is worth a drill", severe_but_plausible: true}
 # roles: {commander: NAME, operator: NAME, observer: NAME, scribe: NAME}
+# people: [{name: NAME, role: participant}, {name: NAME, absent: true}]    # absent: not to be asked
 # approvals: {before_faults: [{role: approver, count: 1}]}    # signed with `gameday approve`
 target: {environment: $environment, identity: {http: $identity}}    # it must say so itself
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from gameday.plan.approvals import SIGNERS, Approvals, Requirement
 from gameday.plan.model import Activity, Plan, Segment, StepKind
+from gameday.plan.participants import people_odd
 from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
 from gameday.plan.shape import ActivityIn
 from gameday.plan.source import Source, Where
@@ -93,9 +94,10 @@ def _check(item: ManualIn, where: Where, maker: Maker) -> None:
 def people_warnings(plan: Plan) -> list[str]:
     """Return what is allowed but will disappoint: people who are waited for longer than a drill may last."""
     radius = plan.blast_radius
+    odd = people_odd(plan)
     if radius is None:
-        return []
-    return [
+        return odd
+    return odd + [
         f"step {step.name}: it waits {as_text(step.deadline_ns)} for people, but the blast radius ends the "
         f"drill after {as_text(radius.duration_ns)}"
         for step in plan.steps

@@ -16,6 +16,7 @@ from enum import StrEnum
 from gameday.canonical import digest, to_json
 from gameday.plan.keeping import USUAL, Keeping
 from gameday.plan.model import NS, Plan
+from gameday.plan.notices import Notice
 
 LAB = "lab"
 NO_FILE = "no policy file"
@@ -182,6 +183,7 @@ class Policy:
     keeping: Keeping = USUAL
     readiness: tuple[str, ...] = ()  # what people sign for before a service is called ready
     experiments: str = ""
+    notices: tuple[Notice, ...] = ()
 
     def rules(self, environment: str) -> Rules | None:
         """Return what holds in an environment; None when the policy does not name it."""
@@ -232,3 +234,9 @@ def approvals_needed(policy: Policy, plan: Plan) -> tuple[Requirement, ...]:
             )
         )
     return tuple(found)
+
+
+def at_the_table(policy: Policy) -> Policy:
+    """Return the policy for a walk round a table: nothing is touched there, so only the levers hold."""
+    walked = (("table-top", Rules()),)
+    return replace(policy, file="TABLE-TOP: nothing is touched", environments=walked, leases="")

@@ -22,6 +22,7 @@ from gameday.errors import PlanError
 from gameday.plan.border import validate
 from gameday.plan.budgetfile import BudgetIn, budget, budget_trouble
 from gameday.plan.keepingfile import KeepingIn, keeping
+from gameday.plan.notices import NoticeIn, notices
 from gameday.plan.objecturl import SCHEME, object_url
 from gameday.plan.policy import (
     LEASE_EXPIRES_NS,
@@ -201,6 +202,7 @@ class PolicyIn(RulesIn, KeepingIn):
     experiments: ExperimentsIn | None = None
     retest_days: Annotated[int, Field(ge=1, le=3660)] = RETEST_DAYS
     readiness: list[Name] = Field(default_factory=list, max_length=40)
+    notices: list[NoticeIn] = Field(default_factory=list, max_length=50)
 
 
 def find_policy(
@@ -299,6 +301,7 @@ def _policy(written: PolicyIn, file: str) -> Policy:
         keeping=keeping(written),
         readiness=tuple(written.readiness),
         experiments=written.experiments.environment if written.experiments else "",
+        notices=notices(written.notices),
     )
 
 

@@ -12,7 +12,7 @@ from gameday.plan.schema_experiment import ExperimentIn
 from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_ledger import LedgersIn
 from gameday.plan.schema_load import LoadIn
-from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn
+from gameday.plan.schema_people import ApprovalIn, ApprovalsIn, ManualIn, PersonIn
 from gameday.plan.schema_slos import SlosFromIn
 from gameday.plan.shape import ActivityIn, Duration, Key, Name, Part, Rate, Ratio
 
@@ -247,6 +247,7 @@ class RunbookIn(Part):
     """Run the steps of a runbook."""
 
     runbook: str
+    mode: Literal["automatic", "by-hand"] = "automatic"
 
 
 _FORMS = {
@@ -323,6 +324,7 @@ class PlanIn(Part):
     approvers: list[str] = Field(default_factory=list)
     approvals: ApprovalsIn | None = None
     roles: dict[str, str | None] = Field(default_factory=dict)
+    people: list[PersonIn] = Field(default_factory=list, max_length=200)
     scenario: dict[str, str | bool] = Field(default_factory=dict)
     population: dict[str, Any] = Field(default_factory=dict)
     excluded: dict[str, str] = Field(default_factory=dict)

@@ -41,6 +41,14 @@ class ApprovalIn(Part):
     timeout: Duration = 600_000_000_000
 
 
+class PersonIn(Part):
+    """Somebody who takes part; or who is absent on purpose, and may not be asked."""
+
+    name: Name
+    role: Person = "participant"
+    absent: bool = False
+
+
 class ManualIn(Part):
     """A person does something and says that it is done. An `undo` in words is done by hand too."""
 

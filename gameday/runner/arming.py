@@ -26,6 +26,7 @@ from gameday.hosts.httpprobe import Answer, exchange
 from gameday.hosts.names import RESOLVER
 from gameday.hosts.secretvalues import ENV, from_environment, hidden
 from gameday.plan.bind import bind, needed
+from gameday.plan.byhand import TABLE_TOP, is_table_top
 from gameday.plan.experiment import secret_values
 from gameday.plan.experimentstep import is_experiment
 from gameday.plan.model import Plan
@@ -145,11 +146,11 @@ def _identity(plan: Plan, bound: Plan, project: Path) -> dict[str, Any]:
     It is then known by the environment that policy or command line name. In a lab two experiments may
     run side by side; elsewhere nobody knows that they do not touch the same.
     """
-    if not is_experiment(plan):
+    if not (is_experiment(plan) or is_table_top(plan)):
         return _get_json(bound.target.identity_url, what="the target's identity")
     environment = plan.target.environment
     where = hashlib.sha256(os.fsencode((project / plan.source).resolve())).hexdigest()[:12]
-    name = f"{plan.source} {where}" if environment == LAB else "experiments"
+    name = f"{plan.source} {where}" if environment in (LAB, TABLE_TOP) else "experiments"
     return {"environment": environment, "name": name}
 
 

@@ -63,12 +63,13 @@ ONLY_IN = {
     "uvicorn": {"console/web/serve.py"},
     "sqlalchemy": {"hosts/sqlstore.py"},
     "kubernetes": {"actions/kubeapi.py"},
+    "apprise": {"hosts/notifier.py"},
     "chaosk8s": {f"actions/{name}.py" for name in ("kubeapi", "kubernetes", "kubenet")},
 }
 ENTRIES = {
     "gameday.hosts.actionhost", "gameday.hosts.ledgerhost", "gameday.hosts.loadhost", "gameday.runner.watchdog",
     "gameday.evidence.signer", "gameday.hosts.timestamp", "gameday.hosts.sink", "gameday.hosts.objecthost",
-    "gameday.chaostoolkit.__main__",
+    "gameday.chaostoolkit.__main__", "gameday.hosts.notifier", "gameday.console.notices",
 }  # fmt: skip
 
 
