@@ -59,7 +59,8 @@ def text(value: str) -> str:
 
 def folded(line: str) -> str:
     """Return a content line in parts of at most 75 octets, never cut inside a character."""
-    parts, part = [], ""
+    parts: list[str] = []
+    part = ""
     for char in line:
         room = OCTETS_MAX - bool(parts)  # A part after the first begins with a blank.
         if len((part + char).encode()) > room:

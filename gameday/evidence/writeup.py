@@ -33,6 +33,7 @@ from gameday.plan.model import StepKind
 
 LINES_MAX = 1000
 CLOSE_PPM = 800_000
+_MACHINES = ("notices", "time stamps", "lease", "load", "control socket")
 HELPED, HINDERED, LUCK = "What helped", "What hindered", "Where we were lucky"
 QUESTIONS = {
     HELPED: "To answer: which tool, page, alert, runbook or habit made this shorter?",
@@ -108,16 +109,15 @@ def _helped(account: Account, findings: Findings) -> Iterator[str]:
     halted = account.view.halted
     if halted is not None and halted[2].condition:
         yield f"{at(halted[0])}: a stop condition ended it before a person had to: {halted[2].reason}"
-    yield from _notes(account, "notes to sort", lambda event: not event.mark)
+    yield from _notes(account)
 
 
-def _notes(account: Account, why: str, wanted: object) -> Iterator[str]:
+def _notes(account: Account) -> Iterator[str]:
     """Return what people noted: whether it helped or hindered they alone know."""
-    assert callable(wanted)
     for record in account.view.trace.records:
         event = record.event
-        if isinstance(event, Noted) and record.event.text and wanted(event) and event.by != "notices":
-            yield f"{at(record.at_ns)}, {why}: {event.text} ({event.by})"
+        if isinstance(event, Noted) and event.text and not event.mark and event.by not in _MACHINES:
+            yield f"{at(record.at_ns)}, a note to sort: {event.text} ({event.by})"
 
 
 def _hindered(case: Case, account: Account, findings: Findings) -> Iterator[str]:

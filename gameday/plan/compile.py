@@ -80,7 +80,7 @@ class Compiler:
         signed = capacity(plan, self)
         check_people(plan.people, self.at)
         for number, item in enumerate(plan.steps if plan.capacity is None else ()):
-            self.step(item, ("steps", number))
+            self._step(item, ("steps", number))
         declared = tuple(self._probe(name, item) for name, item in sorted(plan.probes.items()))
         conditions, probes = Conditions(plan, declared, self.at).compile()
         writers = ledgers(plan.ledger, self.at)
@@ -154,14 +154,13 @@ class Compiler:
 
     # --- steps -------------------------------------------------------------------------------
 
-    def step(self, item: Any, where: Where) -> None:
-        """Compile one step as it is written, with the steps of a runbook or a group."""
+    def _step(self, item: Any, where: Where) -> None:
         match item:
             case ParallelIn():
                 group = self.group
                 for number, part in enumerate(item.parallel):
                     self.group = group
-                    self.step(part, (*where, "parallel", number))
+                    self._step(part, (*where, "parallel", number))
             case RunbookIn():
                 self._inline(item, where)
             case FaultIn():
@@ -204,7 +203,7 @@ class Compiler:
         self.runbook = item.runbook if not count else f"{item.runbook}#{self.group}"
         first = len(self.steps)
         for number, part in enumerate(book.steps):
-            self.step(part, ("steps", number))
+            self._step(part, ("steps", number))
         if item.mode == "by-hand":
             self.by_hand |= {step.id: step.deadline_ns for step in self.steps[first:]}
             self.steps[first:] = [hand_step(step) for step in self.steps[first:]]

@@ -40,6 +40,6 @@ def load_runbook(path: Path, project: Path) -> Runbook:
     assert book is not None
     compiler = Compiler(source, Files(project), runbook=shown)
     for number, part in enumerate(book.steps):
-        compiler.step(part, ("steps", number))
+        compiler._step(part, ("steps", number))
     refuse([source, *compiler.files.sources])
     return Runbook(book.title, book.purpose, book.owner, shown, tuple(compiler.steps))
