@@ -67,6 +67,9 @@ function tick() {
   text(byId("time"), clock(picture.end ? picture.end.at : picture.now + since));
 }
 
+// HALT is never out of sight: where its place is scrolled away it floats.
+new IntersectionObserver(([seen]) => document.body.classList.toggle("scrolled", !seen.isIntersecting)).observe(document.querySelector(".about"));
+
 ask.setUp();
 setInterval(tick, 250);
 new Stream(take, lost);
