@@ -26,6 +26,7 @@ HAND = """\
     timeout: 180s
 """
 HOSTILE = "=HYPERLINK(1)<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+HOLD_S = 0.4
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "device_scale_factor": 2,
@@ -144,7 +145,7 @@ def test_a_whole_drill_by_several_people(team, console, people, lab, tmp_path):
     cy = people(console.link)  # A late joiner, by the new link.
     cy.locator("#log").get_by_text("they know").first.wait_for()
     cy.locator("#log").get_by_text("=HYPERLINK(1)").wait_for()
-    halted(run, ann)
+    after_s = halted(run, ann)
     bob.locator("#halted", has_text="HALTED: every fault verified gone").wait_for()
     picture(ann, "halted-light")
     code, out = run.end(120)
@@ -154,6 +155,7 @@ def test_a_whole_drill_by_several_people(team, console, people, lab, tmp_path):
     axe(ann, "ended")
     kept(run, team)
     assert code in (1, 4), out
+    assert after_s <= 1.0, run.explain()
 
 
 def counting(page):
@@ -193,10 +195,11 @@ def halted(run, page):
     page.locator("#halted", has_text="HALTED: every fault verified gone").wait_for()
     shown_s = (time.time_ns() - pressed_ns) / 1e9
     gone_s = (event_ns(run, "UndoEnded") - pressed_ns) / 1e9
+    asked_s = (event_ns(run, "HaltAsked") - pressed_ns) / 1e9
     print(
-        f"HALT: gone {gone_s:.2f} s after the press began, {gone_s - 0.4:.2f} s after it was complete; shown after {shown_s:.2f} s"
+        f"HALT: asked {asked_s:.2f} s, gone {gone_s:.2f} s after the press began, {gone_s - HOLD_S:.2f} s after it was complete; shown after {shown_s:.2f} s"
     )
-    assert gone_s - 0.4 <= 1.0, run.explain()
+    return gone_s - HOLD_S
 
 
 def kept(run, team):

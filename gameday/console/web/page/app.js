@@ -44,7 +44,7 @@ function take(kind, data) {
 function quiet() {
   const silent = picture && !picture.end && picture.quiet > (picture.phase === "arming" ? QUIET_ARMING_S : QUIET_S);
   show(byId("quiet"), Boolean(silent));
-  if (silent) text(byId("quiet-age"), left(picture.quiet));
+  if (silent) text(byId("quiet-age"), `(${left(picture.quiet)})`);
   if (silent) text(byId("quiet-words"), `The run has recorded nothing for a while. \`gameday runs\` says how it stands; \`gameday recover\` finishes the undos of one whose runner died.`);
 }
 
@@ -57,7 +57,7 @@ function lost(age_s, why) {
   if (age_s === null) return;
   const what = plan ? "what you see is old; the drill goes on without this page" : "waiting for the console";
   text(byId("lost-words"), `Connection lost: ${what}. ${why || "Connecting again"}. To halt it meanwhile: gameday halt`);
-  text(byId("lost-age"), `${Math.floor(age_s)} s`);
+  text(byId("lost-age"), plan ? `(${Math.floor(age_s)} s old)` : "");
 }
 
 // Between two messages the clock goes on by itself, but never when the page has lost the run.
@@ -66,6 +66,9 @@ function tick() {
   const since = picture.end ? 0 : Math.min((performance.now() - heard) / 1000, 2);
   text(byId("time"), clock(picture.end ? picture.end.at : picture.now + since));
 }
+
+// HALT is never out of sight: where its place is scrolled away it floats.
+new IntersectionObserver(([seen]) => document.body.classList.toggle("scrolled", !seen.isIntersecting)).observe(document.querySelector(".about"));
 
 ask.setUp();
 setInterval(tick, 250);

@@ -40,7 +40,7 @@ export function faults(picture) {
 function fault(one) {
   const words = one.state === "stuck" ? "STUCK" : one.state;
   const parts = [el("span", { class: `state s-${one.state.replace(" ", "-")}` }, words), el("strong", {}, one.name), el("span", { class: "dim" }, one.target)];
-  if (one.left !== null) parts.push(el("span", { class: "ttl" }, one.state === "undoing" ? "" : `taken back in ${left(one.left)} at the latest`));
+  if (one.left !== null) parts.push(el("span", { class: "ttl" }, one.state === "undoing" ? "" : `taken back in ${clock(one.left)} at the latest`));
   else if (one.state === "in place") parts.push(el("span", { class: "ttl" }, "until its undo"));
   if (one.words) parts.push(el("span", { class: "how" }, one.words));
   if (one.left !== null && one.of) parts.push(el("progress", { max: one.of, value: Math.min(one.left, one.of), "aria-label": `time to live of ${one.name}` }));

@@ -1,7 +1,7 @@
 // What waits for people: gates to sign for, steps to do by hand. A card is made once and then only updated,
 // so that nobody loses what they are typing when news comes.
 
-import { byId, command, el, left, text } from "./dom.js";
+import { byId, clock, command, el, text } from "./dom.js";
 import { get, name, post, trouble } from "./ask.js";
 
 const cards = new Map();
@@ -86,7 +86,7 @@ function gate(one, run) {
   );
   return { node: card.node, update: (now) => {
     text(card.words, now.words);
-    text(card.time, `${left(now.left)} left`);
+    text(card.time, `${clock(now.left)} left`);
     text(given, now.given.length ? `So far: ${now.given.join("; ")}` : "");
   } };
 }
@@ -108,7 +108,7 @@ function hand(one) {
   );
   return { node: card.node, update: (now) => {
     text(card.words, now.words);
-    text(card.time, `${left(now.left)} left`);
+    text(card.time, `${clock(now.left)} left`);
     text(taken, now.taken ? `Taken by ${now.taken}` : "Nobody has taken it yet.");
   } };
 }
