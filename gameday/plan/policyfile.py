@@ -22,7 +22,7 @@ from gameday.errors import PlanError
 from gameday.plan.border import validate
 from gameday.plan.budgetfile import BudgetIn, budget, budget_trouble
 from gameday.plan.keepingfile import KeepingIn, keeping
-from gameday.plan.notices import NoticeIn, notices
+from gameday.plan.noticefile import NoticeIn, notices
 from gameday.plan.objecturl import SCHEME, object_url
 from gameday.plan.policy import (
     LEASE_EXPIRES_NS,
