@@ -99,7 +99,8 @@ def most_at_once():
     watchers = [loop.io(os.dup(readable), 1) for _ in range(400)]
     for watcher in watchers:
         watcher.start(lambda: seen.append(loop.now()))
-    gevent.sleep(0.001)
+    while not seen:
+        gevent.sleep(0.001)
     for watcher in watchers:
         watcher.stop()
     return collections.Counter(seen)[seen[0]]

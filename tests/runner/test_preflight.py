@@ -322,7 +322,7 @@ def test_a_fault_that_is_in_place_already_or_cannot_be_read_is_bad(plan, tmp_pat
     armed = with_read_backs(plan, absent="exit 1", there="exit 0", broken="exit 7")
     host = LookHost(armed, log_dir=tmp_path, configuration={})
     try:
-        found = list(host.look(30.0))
+        found = list(host.look())
     finally:
         host.close()
     assert [check.state for check in found] == [OK, BAD, BAD]
