@@ -12,7 +12,9 @@ import importlib
 import inspect
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, get_args, get_type_hints
 
 from gameday.actions.http import ActionError
 
@@ -37,6 +39,7 @@ def main(words: list[str]) -> int:
         arguments["configuration"] = configuration
     try:
         inspect.signature(function).bind(**arguments)
+        arguments = _typed(function, arguments)
         answer = function(**arguments)
     except (ActionError, TypeError) as error:
         sys.stderr.write(f"{words[0]}: {error}\n")
@@ -48,6 +51,31 @@ def main(words: list[str]) -> int:
 
 def _is_module(module: str) -> bool:
     return bool(module) and all(part.isidentifier() for part in module.split("."))
+
+
+def _typed(function: Callable[..., Any], given: dict[str, object]) -> dict[str, object]:
+    """Return arguments as the function names their types: whole numbers, numbers, and true or false.
+
+    Raises:
+        ActionError: One is no such thing.
+    """
+    kinds = get_type_hints(function)
+    return {key: _as(key, value, kinds.get(key)) for key, value in given.items()}
+
+
+def _as(key: str, value: object, kind: Any) -> object:
+    kinds = get_args(kind) or (kind,)  # `int | None` is written as a whole number, too.
+    if not isinstance(value, str) or str in kinds:
+        return value
+    if bool in kinds and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    numbers = [number for number in (int, float) if number in kinds]
+    for number in numbers:
+        with suppress(ValueError):
+            return number(value)
+    if numbers:
+        raise ActionError(f"{key}={value}: expected {'a number' if float in numbers else 'a whole number'}")
+    return value
 
 
 def _value(text: str) -> Any:

@@ -127,6 +127,17 @@ def test_a_function_can_be_carried_out_by_hand(tmp_path):
         assert hand(*words).returncode == 2, words
 
 
+def test_what_is_typed_by_hand_becomes_what_the_function_asks_for():
+    from gameday.actions.__main__ import _typed
+
+    def function(count: int, share: float, either: int | None, fast: bool, name: str, bare) -> None: ...
+
+    given = {"count": "3", "share": "0.5", "either": "7", "fast": "True", "name": "3", "bare": "3"}
+    assert list(_typed(function, given).values()) == [3, 0.5, 7, True, "3", "3"]
+    done = hand("lab.wait_unhealthy", "misses=many")
+    assert (done.returncode, done.stderr) == (1, "lab.wait_unhealthy: misses=many: expected a whole number\n")
+
+
 def test_the_command_by_hand_gets_the_values_of_the_run_and_needs_none_of_them():
     from pathlib import Path
 
