@@ -37,7 +37,7 @@ export const name = () => byId("name").value.trim();
 
 export function setUp() {
   const field = byId("name"), note = byId("note"), said = byId("said");
-  field.value = kept("name");
+  field.value ||= kept("name"); // What was typed while the page still loaded stays.
   field.addEventListener("change", () => keep("name", field.value.trim()));
   const send = async (body, words) => {
     text(said, "sending");
