@@ -48,7 +48,7 @@ def people(browser):
             ),
         )
         page.goto(link)
-        page.wait_for_selector("#time")
+        page.locator("#link", has_text="connected").wait_for()  # Before it the page is there, and does nothing.
         return page
 
     yield come
