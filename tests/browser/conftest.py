@@ -48,7 +48,9 @@ def people(browser):
             ),
         )
         page.goto(link)
-        page.locator("#link", has_text="connected").wait_for()  # Before it the page is there, and does nothing.
+        page.locator(
+            "#link", has_text="connected"
+        ).wait_for()  # Before it the page is there, and does nothing.
         return page
 
     yield come
