@@ -8,34 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gameday.cli import exits
-from gameday.cli.asked import project_here, writing
+from gameday.cli.asked import project_here
+from gameday.cli.output import put
 from gameday.errors import UsageError
 from gameday.evidence.programme import Row
 from gameday.evidence.quarters import Programme
 from gameday.evidence.scorecard import document, lines, page, scenario
 from gameday.evidence.words import count
 from gameday.hosts.clock import utc_text
-from gameday.runner.programme import read_programme
-
-FORMS = ("text", "json", "html")
+from gameday.runner.programme import read_ground, read_programme
 
 
 def coverage(*, as_json: bool, policy: str | None) -> int:
     """Show which scenarios are there, when each was last demonstrated, and what is overdue."""
-    programme = read_programme(project_here(), today=utc_text()[:10], policy=policy)
+    today, ground = utc_text()[:10], read_ground(project_here(), policy)
+    rows, retest_days = ground.rows(today), ground.policy.retest_days
     if as_json:
         told = {
-            "source": programme.source,
-            "today": programme.today,
-            "retest_days": programme.retest_days,
-            "scenarios": [scenario(row) for row in programme.rows],
+            "source": ground.source,
+            "today": today,
+            "retest_days": retest_days,
+            "scenarios": [scenario(row) for row in rows],
         }
         print(json.dumps(told, indent=1, ensure_ascii=False))
         return exits.PASS
-    print(
-        f"drills from {programme.source}; a scenario is due again after {count(programme.retest_days, 'day')}"
-    )
-    for line in _lines(programme.rows):
+    print(f"drills from {ground.source}; a scenario is due again after {count(retest_days, 'day')}")
+    for line in _lines(rows):
         print(line)
     return exits.PASS
 
@@ -45,12 +43,7 @@ def scorecard(asked: argparse.Namespace) -> int:
     programme = read_programme(project_here(), today=utc_text()[:10], policy=asked.policy)
     if asked.form == "html" and asked.output == "-":
         raise UsageError("scorecard: a page goes to a file", todo="Name one: `-o scorecard.html`.")
-    text = _rendered(programme, asked.form)
-    if asked.output == "-":
-        print(text)
-    else:
-        with writing(Path(asked.output)):
-            Path(asked.output).write_text(text + "\n", encoding="utf-8")
+    put(f"{_rendered(programme, asked.form)}\n".encode(), asked.output)
     return exits.UNKNOWN if programme.doubt else exits.PASS
 
 

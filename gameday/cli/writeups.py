@@ -14,7 +14,7 @@ from gameday.evidence.programme import Row
 from gameday.evidence.trackfile import mended
 from gameday.evidence.writeup import Next, writeup
 from gameday.hosts.clock import utc_text
-from gameday.runner.programme import read_programme
+from gameday.runner.programme import read_ground
 
 
 def write(asked: argparse.Namespace) -> int:
@@ -35,6 +35,6 @@ def write(asked: argparse.Namespace) -> int:
 def _rows(today: str) -> tuple[Row, ...]:
     """Return the scenarios of the project that this is typed in; none where it is in no project."""
     try:
-        return read_programme(project_here(), today=today).rows
+        return read_ground(project_here()).rows(today)
     except GameDayError:
         return ()

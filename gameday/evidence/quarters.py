@@ -91,7 +91,6 @@ class Programme:
     rows: tuple[Row, ...]
     quarters: tuple[Quarter, ...]
     trends: tuple[Trend, ...]
-    tracked: tuple[Tracked, ...]
     lost: tuple[str, ...]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
 from gameday.plan.policy import BudgetFloor
+from gameday.plan.policyshape import CalendarDay
 from gameday.plan.shape import Name, Part, Ratio
 
 
@@ -19,13 +19,6 @@ def _url(text: str) -> str:
     if parts.username or parts.password:
         raise ValueError("the URL must not hold a password: the policy stands in every record")
     return text
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError(f"{text!r}: expected a date like 2026-12-24") from None
 
 
 class LeftIn(Part):
@@ -43,7 +36,7 @@ class BudgetIn(Part):
     floor: Ratio
     prometheus: LeftIn | None = None
     left: Ratio | None = None
-    until: Annotated[str, AfterValidator(_day)] | None = None
+    until: CalendarDay | None = None
 
 
 def budget_trouble(item: BudgetIn) -> str:

@@ -10,7 +10,6 @@ import os
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -39,6 +38,7 @@ from gameday.plan.policy import (
     default_policy,
     nameless,
 )
+from gameday.plan.policyshape import CalendarDay
 from gameday.plan.radius import parse_cap
 from gameday.plan.shape import Duration, Key, Name, Part
 from gameday.plan.source import Source, Where, read_source
@@ -62,13 +62,6 @@ def _hours(text: str) -> str:
     if not _HOURS.match(text):
         raise ValueError(f"{text!r}: expected hours like 09:00-17:00")
     return text
-
-
-def _date(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError(f"{text!r}: expected a date like 2026-12-24") from None
 
 
 def _cap(text: str) -> str:
@@ -135,8 +128,8 @@ class WindowIn(Part):
 class BlackoutIn(Part):
     """Days on which nothing may run."""
 
-    first: Annotated[str, AfterValidator(_date)] = Field(alias="from")
-    last: Annotated[str, AfterValidator(_date)] = Field(alias="to")
+    first: CalendarDay = Field(alias="from")
+    last: CalendarDay = Field(alias="to")
     reason: Name
 
 
@@ -158,7 +151,7 @@ class WaiverIn(Part):
     environment: Key | None = None
     reason: Name
     by: Name
-    until: Annotated[str, AfterValidator(_date)]
+    until: CalendarDay
 
 
 class RulesIn(Part):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gameday.evidence.words import percent
 from gameday.history.events import Reading
 from gameday.hosts.prometheus import monitoring_reader
 from gameday.plan.model import Plan, ProbeKind
@@ -34,12 +35,12 @@ def budgets(plan: Plan, rules: Rules, today: str) -> Iterator[Check]:
 
 def _check(floor: BudgetFloor, today: str) -> Check:
     name = f"error budget of {floor.service}"
-    aim = f"the policy's floor is {_percent(floor.floor_ppm)}"
+    aim = f"the policy's floor is {percent(floor.floor_ppm)}"
     if floor.left_ppm is not None:
         if floor.until < today:
             todo = "Look again, and write what is left now."
             return Check(name, BAD, f"was given by hand, until {floor.until}: not known today", todo)
-        said = f"{_percent(floor.left_ppm)} left, as given until {floor.until}; {aim}"
+        said = f"{percent(floor.left_ppm)} left, as given until {floor.until}; {aim}"
         return Check(name, OK if floor.left_ppm >= floor.floor_ppm else BAD, said, _WAIT)
     spec = {"url": floor.url, "query": floor.query, "bad_below": floor.floor_ppm / 1e6}
     if floor.token_env:
@@ -54,7 +55,3 @@ def _check(floor: BudgetFloor, today: str) -> Check:
 
 
 _WAIT = "Wait until the service has earned it back, or have the rule waived, with a name and a reason."
-
-
-def _percent(ppm: int) -> str:
-    return f"{ppm / 10_000:g} %"

@@ -13,22 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gameday.canonical import canonical, from_json, to_json
-from gameday.errors import GameDayError, PlanError, RecordError, UsageError
+from gameday.errors import GameDayError, RecordError, UsageError
 from gameday.evidence import readiness as judge
-from gameday.evidence.programme import Drilled, from_register, from_runs
+from gameday.evidence.programme import Drilled
 from gameday.evidence.readiness import NAMESPACE, Item, Shown, Signed
-from gameday.evidence.register import LEAVES
-from gameday.evidence.trackfile import tracked
 from gameday.hosts.clock import utc_text
 from gameday.hosts.sshkeygen import sign, verify
 from gameday.plan.approvals import is_principal
-from gameday.plan.load import load_plan
 from gameday.plan.model import Plan, StepKind
-from gameday.plan.policyfile import find_policy
 from gameday.plan.stored import read_plan
-from gameday.runner.anchor import register_of
-from gameday.runner.folder import run_dirs
-from gameday.runner.programme import PLANS
+from gameday.runner.programme import plans_of, read_ground
 from gameday.runner.standing import standing
 
 FOLDER = "readiness"
@@ -52,19 +46,19 @@ def read_readiness(
         RecordError: The register or the file of findings cannot be read.
         UsageError: Nothing here knows the service.
     """
-    rules = find_policy(project, policy)
-    plans = [plan for plan in _plans(project) if plan.service == service]
-    folders = {folder.resolve().name: folder for folder in run_dirs(project)}
-    drills = from_register(register_of(project, rules.keeping).folder / LEAVES)
-    drills = from_runs(folders.values()) if drills is None else drills
-    mine = [drill for drill in drills if drill.service == service]
+    ground = read_ground(project, policy)
+    rules, folders = ground.policy, ground.folders
+    # What is no plan is passed over: `gameday coverage` says what is wrong with it.
+    every = (plan for _, plan in plans_of(project) if isinstance(plan, Plan))
+    plans = [plan for plan in every if plan.service == service]
+    mine = [drill for drill in ground.drills if drill.service == service]
     if not plans and not mine:
         raise UsageError(
             f"readiness: no plan and no drill here is of the service {service!r}",
             todo="`gameday coverage` lists the services.",
         )
     shown = [one for drill in mine for one in _shown(drill, folders)]
-    found = [item for item in tracked(project) if item.added.service == service]
+    found = [item for item in ground.tracked if item.added.service == service]
     signed = list(_signed(project, service, signers))
     return [
         judge.levels(plans),
@@ -113,15 +107,6 @@ def _signed(project: Path, service: str, signers: Path) -> Iterator[Signed]:
             continue
         if one.service == service:
             yield one
-
-
-def _plans(project: Path) -> Iterator[Plan]:
-    for path in sorted((project / "experiments").glob("*")):
-        if path.suffix in PLANS:
-            try:
-                yield load_plan(path)
-            except PlanError:
-                continue  # `gameday coverage` says what is wrong with it.
 
 
 def _shown(drill: Drilled, folders: dict[str, Path]) -> Iterator[Shown]:
