@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from gameday.history.read import read_records
 
@@ -37,11 +41,43 @@ SHORT = {
 }
 
 
+def _take_slot():
+    """Wait until fewer whole drills run on this machine than it has cores; the slot, an open locked file.
+
+    A drill on a machine that many others load as well does what it should: it halts. So as many run at once as there
+    are cores, whatever the number of test workers. The drill's process inherits the lock, so it ends when that does.
+    """
+    while True:
+        for number in range(os.cpu_count() or 1):
+            slot = open(Path(tempfile.gettempdir()) / f"gameday-drill-slot-{number}", "w")  # noqa: SIM115
+            try:
+                fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                slot.close()
+            else:
+                return slot
+        time.sleep(0.05)
+
+
 class Run:
     """One `gameday run` in a process of its own."""
 
+    _alive: ClassVar[
+        list[subprocess.Popen]
+    ] = []  # Those of this test worker: a second one beside it waits for nobody.
+
     def __init__(self, project: Path, plan: str, *more: str, env: dict | None = None) -> None:
+        self._alive[:] = [process for process in self._alive if process.poll() is None]
+        slot = contextlib.nullcontext() if self._alive else _take_slot()
+        with slot as lock:
+            self._start(project, plan, more, env, () if lock is None else (lock.fileno(),))
+
+    def _start(
+        self, project: Path, plan: str, more: tuple[str, ...], env: dict | None, pass_fds: tuple[int, ...]
+    ):
         self.folder = project / "runs" / f"run-{time.monotonic_ns()}"
+        self._read = 0
+        self._kinds: list[tuple[str, dict]] = []
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -60,29 +96,40 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
+        self._alive.append(self.process)
 
     def kinds(self) -> list[tuple[str, dict]]:
+        """All whole records so far as (kind, data); each line of the history is read and parsed once."""
         try:
-            lines = (self.folder / "history.jsonl").read_bytes().split(b"\n")[:-1]
+            with open(self.folder / "history.jsonl", "rb") as history:
+                history.seek(self._read)
+                new = history.read()
         except OSError:
-            return []
-        out = []
-        for line in lines:
+            return list(self._kinds)
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
             try:
                 item = json.loads(line)
             except ValueError:
                 continue
-            out.append((item["kind"], item["data"]))
-        return out
+            self._kinds.append((item["kind"], item["data"]))
+        return list(self._kinds)
 
-    def wait_for(self, is_it, timeout_s: float = 40.0) -> None:
-        """Wait until an event satisfies `is_it(kind, data)`."""
-        give_up = time.monotonic() + timeout_s
-        while not any(is_it(kind, data) for kind, data in self.kinds()):
+    def wait_for(self, is_it, timeout_s: float = 60.0) -> None:
+        """Wait until an event satisfies `is_it(kind, data)`; fails at once when the run ended without it."""
+        give_up, seen = time.monotonic() + timeout_s, 0
+        while True:
+            gone = self.process.poll() is not None
+            kinds = self.kinds()
+            if any(is_it(kind, data) for kind, data in kinds[seen:]):
+                return
+            seen = len(kinds)
+            over = gone and not kinds or any(kind == "RunEnded" for kind, _ in kinds)
+            assert not over, f"the drill ended first\n{self.explain()}\n{self.end()}"
             assert time.monotonic() < give_up, self.explain()
-            if self.process.poll() is not None and not self.kinds():
-                raise AssertionError(f"the drill did not start: {self.end()}")
             time.sleep(0.005)
 
     def wait_lines(self, count: int, timeout_s: float = 60.0) -> bool:
