@@ -42,7 +42,7 @@ def people(browser):
         page.on(
             "console",
             lambda said: (
-                troubles.append(said.text)
+                troubles.append(f"{said.text} {said.location.get('url')}")
                 if said.type == "error" and "ERR_" not in said.text and "409" not in said.text
                 else None
             ),

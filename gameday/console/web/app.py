@@ -53,6 +53,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     )
 }
 ENTERED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>gameday console</title>
+<link rel="icon" href="/page/icon.svg" type="image/svg+xml">
 <meta http-equiv="refresh" content="0; url=/"><p><a href="/">You are in: go on to the console</a></p>
 """
 SPENT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>gameday console</title>
