@@ -32,7 +32,7 @@ test-all: $(STAMP) ## everything, the slow tests too
 
 test-kubernetes: $(STAMP) ## drills on a real Kubernetes control plane; builds it once (5 minutes, apt)
 	@tests/kubernetes/build.sh && $(BIN)/python -m tests.kubernetes.schemas
-	@$(BIN)/python -m pytest tests/kubernetes -n 0 --ignore tests/kubernetes/nodes
+	@GAMEDAY_KUBERNETES_LANE=must $(BIN)/python -m pytest tests/kubernetes -n 0 --ignore tests/kubernetes/nodes $(AGAIN)
 
 test-kubernetes-nodes: $(STAMP) ## drills on two real nodes with containers, as root, in namespaces of their own
 	@tests/kubernetes/nodes.sh

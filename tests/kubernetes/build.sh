@@ -6,8 +6,9 @@
 # FOLDER gets one program under six names and a compressed copy of it, kubernetes.xz (26 MB): when only that is
 # there (a cache that was restored), it is unpacked and nothing is built. Otherwise about 5 minutes on two idle
 # cores, 1 GB of disk that is given back, 2.5 GB of memory; only Debian's archive is asked. Root, or sudo, for
-# apt-get where compilers are missing.
+# apt-get where compilers are missing. Exit code 69: it cannot be had here (no root, no archive), nothing is wrong.
 set -euo pipefail
+readonly UNAVAILABLE=69
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-${GAMEDAY_KUBERNETES:-${XDG_CACHE_HOME:-$HOME/.cache}/gameday/kubernetes-1.20.2}}
 version=1.20.2
@@ -16,10 +17,12 @@ go=/usr/lib/go-1.19/bin
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
+unable() { echo "build.sh: $*" >&2; exit "$UNAVAILABLE"; }
+
 patiently() { # the archive is another machine, and somebody else may be installing something: three tries
   local tries=1
   until "$@"; do
-    if [ "$tries" = 3 ]; then echo "build.sh: $* failed three times: is Debian's archive reachable?" >&2; return 1; fi
+    if [ "$tries" = 3 ]; then unable "$* failed three times: is Debian's archive reachable?"; fi
     sleep $((tries * 5)); tries=$((tries + 1))
   done
 }
@@ -35,7 +38,7 @@ fetch() { # the source package, by a list of its own, so that the machine's stay
   mkdir -p lists/partial
   local archive suite=bookworm
   archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 debian || true)
-  if [ -z "$archive" ]; then echo "build.sh: apt knows no Debian archive: see /etc/apt/sources.list" >&2; return 1; fi
+  if [ -z "$archive" ]; then unable "apt knows no Debian archive: see /etc/apt/sources.list"; fi
   echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $suite main" > sources.list
   local own=(-o "Dir::Etc::sourcelist=$PWD/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists")
   patiently "${apt[@]}" "${own[@]}" update
@@ -79,7 +82,9 @@ missing=
 for package in golang-1.19-go make rsync gcc libc6-dev xz-utils jq; do
   dpkg -s "$package" > /dev/null 2>&1 || missing+=" $package"
 done
+command -v apt-get > /dev/null || unable "no apt-get: this machine is no Debian"
 if [ -n "$missing" ]; then
+  [ "$(id -u)" = 0 ] || sudo -n true 2> /dev/null || unable "root or sudo is needed to install:$missing"
   patiently as_root "${apt[@]}" update
   patiently as_root "${apt[@]}" install -y --no-install-recommends $missing
 fi
