@@ -1,8 +1,6 @@
 """`python -m gameday` is the same as `gameday`."""
 
-import sys
-
-from gameday.cli.main import main
+from gameday.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

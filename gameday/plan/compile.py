@@ -52,7 +52,7 @@ from gameday.plan.schema import (
 from gameday.plan.schema_experiment import ExperimentIn
 from gameday.plan.schema_fault import FaultIn
 from gameday.plan.schema_people import ApprovalIn, ManualIn
-from gameday.plan.shape import ActivityIn
+from gameday.plan.shape import ActivityIn, as_given
 from gameday.plan.source import Source, Where
 
 SLACK_NS = 1_000_000_000
@@ -142,7 +142,7 @@ class Compiler:
                 check_reader(self.at, (*where, str(kinds[0])), spec)
             if isinstance(spec, HttpIn):
                 check_json(self.at, (*where, "http"), spec)
-            text = _json(spec.model_dump(exclude_none=True, by_alias=True) if spec is not None else {})
+            text = _json(as_given(spec, by_alias=True) if spec is not None else {})
         return Probe(name, kinds[0], text, item.every, item.timeout, writes=item.writes is not None)
 
     def _blast_radius(self, plan: PlanIn) -> BlastRadius:

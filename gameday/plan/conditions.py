@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from gameday.plan.model import NS, Probe, ProbeKind, StopCondition
 from gameday.plan.schema import AlertmanagerIn, PlanIn, PrometheusIn, StopConditionIn
+from gameday.plan.shape import as_given
 from gameday.plan.source import Source, Where
 from gameday.plan.units import duration_ns, ratio_ppm
 
@@ -64,9 +65,9 @@ class Conditions:
 
     def _one(self, item: StopConditionIn, number: int) -> StopCondition:
         where: Where = ("stop_conditions", number)
-        given = {key: value for key, value in item.model_dump(by_alias=True).items() if value is not None}
-        subjects = [key for key in _SUBJECTS if key in given]
-        if len(subjects) > 1 or not (subjects or "silence" in given):
+        said = as_given(item, by_alias=True)
+        subjects = [key for key in _SUBJECTS if key in said]
+        if len(subjects) > 1 or not (subjects or "silence" in said):
             there = " and ".join(f"`{key}:`" for key in subjects) or "none"
             self.source.complain(
                 (*where, subjects[1]) if subjects else where,
@@ -75,9 +76,9 @@ class Conditions:
             )
             return StopCondition(self._name(item, number, "unclear"), item.then)
         subject = subjects[0] if subjects else "silence"
-        only_silent = subject == "probe" and "silence" in given and not {"bad", "unreadable"} & set(given)
+        only_silent = subject == "probe" and "silence" in said and not {"bad", "unreadable"} & set(said)
         allowed = _COMMON | {subject} | _SUBJECTS.get(subject, frozenset())
-        for key in sorted(set(given) - allowed):
+        for key in sorted(set(said) - allowed):
             self.source.complain((*where, key), f"`{key}:` does not go with `{subject}:`")
         bare = StopCondition(
             name=self._name(item, number, item.slo or item.probe or subject),
@@ -211,7 +212,7 @@ class Conditions:
             self.source.complain(
                 where, f"{name!r} is the name of a probe already: give this condition another name"
             )
-        text = json.dumps(spec.model_dump(exclude_none=True), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(as_given(spec), sort_keys=True, separators=(",", ":"))
         self.own.append(
             Probe(name, kind, text, item.every or EVERY_NS, item.timeout or NS, of_condition=True),
         )

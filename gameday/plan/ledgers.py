@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from gameday.plan.model import Ledger
 from gameday.plan.schema_ledger import LedgerIn
+from gameday.plan.shape import as_given
 from gameday.plan.source import Source, Where
 
 LEDGERS_MAX = 10
@@ -45,6 +46,7 @@ _SCHEMES = {
     "http": ("http", "https"),
     "redis": ("redis", "rediss", "unix"),
 }
+_OF_EVERY = frozenset({"writer", "name", "every", "timeout"})
 _WRITTEN = {"arguments": "with"}
 _ENV = re.compile(r"\$\{env\.[A-Za-z_][A-Za-z0-9_]*\}\Z")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
@@ -73,7 +75,7 @@ def ledgers(given: LedgerIn | list[LedgerIn] | None, source: Source) -> tuple[Le
 
 
 def _ledger(item: LedgerIn, name: str, where: Where, source: Source) -> Ledger:
-    given = item.model_dump(exclude_none=True, exclude={"writer", "name", "every", "timeout"})
+    given = {key: value for key, value in as_given(item).items() if key not in _OF_EVERY}
     takes = _TAKES[item.writer]
     for key in given:
         if key not in takes:

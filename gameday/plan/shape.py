@@ -53,6 +53,27 @@ class Part(BaseModel):
     )
 
 
+def as_given(part: BaseModel, *, by_alias: bool = False) -> dict[str, Any]:
+    """Return what a part says, its parts as mappings too, without what is None.
+
+    pydantic's `model_dump` says the same, but builds each kind of part once more: a tenth of `validate`.
+    """
+    fields = type(part).model_fields
+    said = {
+        field.alias if by_alias and field.alias else name: getattr(part, name)
+        for name, field in fields.items()
+    }
+    return {key: _plain(value, by_alias) for key, value in said.items() if value is not None}
+
+
+def _plain(value: Any, by_alias: bool) -> Any:
+    if isinstance(value, BaseModel):
+        return as_given(value, by_alias=by_alias)
+    if isinstance(value, dict):
+        return {key: _plain(item, by_alias) for key, item in value.items()}
+    return type(value)(_plain(item, by_alias) for item in value) if isinstance(value, list | tuple) else value
+
+
 class ActivityIn(Part):
     """A Chaos Toolkit activity: short (`action` and `with`) or in full (`provider`)."""
 

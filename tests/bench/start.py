@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GOALS_MS = {"help": 150, "validate": 300}
-GAMEDAY = [sys.executable, "-c", "import sys; from gameday.cli.main import main; sys.exit(main())"]
+GAMEDAY = [sys.executable, "-c", "from gameday.cli.main import program; program()"]
 CASES = {
     "empty program": [sys.executable, "-c", "pass"],
     "libraries": [sys.executable, "-c", "import pydantic.main, pydantic.json_schema, yaml, argparse"],

@@ -16,7 +16,8 @@ from gameday.errors import PlanError, TargetAbsent
 from gameday.plan.bind import bind, needed
 from gameday.plan.load import load_plan
 from gameday.plan.model import Plan, StepKind
-from gameday.plan.schema import json_schema
+from gameday.plan.schema import PlanIn, json_schema
+from gameday.plan.shape import as_given
 from gameday.plan.stored import plan_digest, read_plan, write_plan
 from gameday.plan.units import duration_ns, rate_per_1000s, ratio_ppm
 from tests.drills import ROOT, make_project
@@ -39,6 +40,15 @@ def changed(project, old, new):
     text = (project / "experiments" / "primary-loss.yaml").read_text()
     assert old in text
     return write(project, text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_what_a_part_says_is_what_pydantic_would_dump(path):
+    said = PlanIn.model_validate(yaml.safe_load(path.read_text()))
+    for by_alias in (True, False):
+        assert as_given(said, by_alias=by_alias) == said.model_dump(
+            exclude_none=True, by_alias=by_alias, warnings=False
+        )
 
 
 MISTAKES = [
