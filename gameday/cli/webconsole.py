@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gameday.cli import exits
 from gameday.cli.asked import project_here, run_here
-from gameday.errors import GameDayError
+from gameday.errors import GameDayError, UsageError
 from gameday.runner.folder import run_dirs
 
 
@@ -23,19 +23,27 @@ def console(asked: argparse.Namespace) -> int:
     from gameday.console.web.serve import address, serve  # noqa: PLC0415 - as above
 
     place = address(asked.listen, beyond_loopback=asked.beyond_loopback)
+    project = _project()
     if asked.run:
         about = run_here(asked.run)
         feed = Feed(lambda: about)
     else:
-        about = project_here()
+        about = project or project_here()
         feed = Feed(_newest(about), stays=True)
     if asked.beyond_loopback:
         _say("others may reach this console; what it sends is not encrypted")
     serve(
-        feed, about, place, _link, beyond_loopback=asked.beyond_loopback, warn=_say,
+        feed, about, place, _link, project=project, beyond_loopback=asked.beyond_loopback, warn=_say,
         more_links=_on_enter if sys.stdin.isatty() else None,
     )  # fmt: skip
     return exits.PASS
+
+
+def _project() -> Path | None:
+    try:
+        return project_here()
+    except UsageError:
+        return None  # One run can be followed from anywhere; there is no programme then.
 
 
 def _newest(project: Path) -> Callable[[], Path | None]:

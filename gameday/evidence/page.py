@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -22,6 +23,11 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     return environment.get_template(name)
+
+
+def stylesheet() -> bytes:
+    """Return the sheet that report and scorecard share, for a server that sends it as a file of its own."""
+    return (Path(__file__).parent / "report.css").read_bytes()
 
 
 def _harmless(value: object) -> object:

@@ -87,9 +87,15 @@ def scenario(item: Row) -> dict[str, Any]:
 # --- a page ------------------------------------------------------------------------------------
 
 
-def page(programme: Programme) -> str:
-    """Return the scorecard as one HTML page: no script, nothing loaded from elsewhere."""
+def page(programme: Programme, *, linked: bool = False) -> str:
+    """Return the scorecard as one HTML page: no script, nothing loaded from elsewhere.
+
+    Args:
+        programme: What it says.
+        linked: It is a page of the web console, whose policy allows no style but that of a file.
+    """
     return template("scorecard.html.j2").render(
+        linked=linked,
         today=programme.today,
         headline=headline(programme),
         source=programme.source,

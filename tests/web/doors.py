@@ -22,12 +22,12 @@ OURS = {"origin": f"http://{HOST}", "x-gameday-console": "1"}
 class Doors:
     """The console of one run folder."""
 
-    def __init__(self, run_dir, folder, *, beyond_loopback=False):
+    def __init__(self, run_dir, folder, *, beyond_loopback=False, project=None):
         self.run_dir = run_dir
         self.file = folder / "sessions.json"
         self.feed = Feed(lambda: run_dir)
         self.feed.tick()
-        self.console = Console(self.feed, Sessions(self.file), COOKIE)
+        self.console = Console(self.feed, Sessions(self.file), COOKIE, project)
         self.app = build(self.console, beyond_loopback=beyond_loopback, follows=False)
         self.secret = self.console.sessions.enter(self.console.sessions.invite())
         self.inbox = queue.SimpleQueue()

@@ -14,6 +14,7 @@ from gameday.console.web.feed import place_of
 from gameday.console.web.guard import BODY_MAX, is_ours
 from gameday.console.web.sessions import Sessions
 from gameday.errors import UsageError
+from gameday.evidence.register import Register
 from gameday.history.events import HaltAsked, Noted
 from tests.golden import unpack
 from tests.web.doors import COOKIE, HOST, Doors
@@ -29,6 +30,9 @@ WRITES = {
 READS = (
     "/",
     "/page/app.js",
+    "/page/report.css",
+    "/programme",
+    "/api/programme",
     "/api/story",
     "/api/stream",
     "/api/openapi.json",
@@ -217,3 +221,29 @@ def test_an_address_in_use_is_one_line(doors):
     taken = listen("127.0.0.1", 0)
     with taken, pytest.raises(UsageError, match="cannot be listened on"):
         listen(*taken.getsockname()[:2])
+
+
+def test_a_console_outside_a_project_says_that_it_knows_no_programme(doors):
+    page, told = doors.ask("GET", "/programme"), doors.ask("GET", "/api/programme")
+    assert (page.status_code, told.status_code) == (409, 409)
+    assert "started outside a project" in page.text and "started outside a project" in told.json()["error"]
+
+
+def test_what_a_register_says_stays_text_on_the_programme_page(tmp_path):
+    hostile = "<script>document.title='owned'</script>"
+    register = Register(tmp_path / "register")
+    leaf = {
+        "kind": "started",
+        "run": "r1",
+        "plan": f"experiments/{hostile}.yaml",
+        "service": hostile,
+        "drill_kind": "dr",
+    }
+    register.enter(leaf, at_utc="2026-11-01T10:00:00Z")
+    register.enter({"kind": "finished", "run": "r1", "verdict": hostile}, at_utc="2026-11-01T10:01:00Z")
+    doors = Doors(unpack("primary-loss", tmp_path / "run"), tmp_path, project=tmp_path)
+    try:
+        page = doors.ask("GET", "/programme")
+        assert page.status_code == 200 and "<script" not in page.text and "&lt;script" in page.text
+    finally:
+        doors.close()

@@ -24,9 +24,11 @@ from gameday.console.story import TAKES
 from gameday.console.web import shapes
 from gameday.console.web.feed import Feed, place_of
 from gameday.console.web.guard import ENTER, Guard
+from gameday.console.web.programme import Programmes
 from gameday.console.web.sessions import LINK_S, SESSION_S, Sessions
 from gameday.console.web.stream import CLIENTS_MAX, Crowd, Stream
 from gameday.errors import GameDayError, Refused, UsageError
+from gameday.evidence.page import stylesheet
 from gameday.plan.approvals import Subject, statement_bytes
 from gameday.runner.approvals import file_name
 from gameday.runner.control import ask
@@ -65,8 +67,9 @@ SPENT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>gameday c
 class Console:
     """What the routes share."""
 
-    def __init__(self, feed: Feed, sessions: Sessions, cookie: str) -> None:
+    def __init__(self, feed: Feed, sessions: Sessions, cookie: str, project: Path | None = None) -> None:
         self.feed = feed
+        self.programmes = Programmes(project)
         self.sessions = sessions
         self.cookie = cookie
         self.crowd = Crowd(feed)
@@ -178,6 +181,7 @@ def _troubles(app: FastAPI) -> None:
 def _pages(app: FastAPI, console: Console) -> None:
     """The page's files are read once: no path of a request ever reaches the disk."""
     files = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir()) if path.suffix in KINDS}
+    files["report.css"] = stylesheet()
 
     @app.get("/", include_in_schema=False)
     async def _index() -> Response:
@@ -188,6 +192,11 @@ def _pages(app: FastAPI, console: Console) -> None:
         if name not in files:
             raise HTTPException(404, "there is no such file")
         return Response(files[name], media_type=KINDS[Path(name).suffix])
+
+    @app.get("/programme", include_in_schema=False)
+    def _programme() -> Response:
+        status, page = console.programmes.page()
+        return HTMLResponse(page, status)
 
     @app.get(ENTER, include_in_schema=False)
     async def _enter(token: Annotated[str, Query(max_length=200)] = "") -> Response:
@@ -206,6 +215,11 @@ def _reads(app: FastAPI, console: Console) -> None:
     def _story() -> dict[str, Any]:
         """Everything that has happened so far."""
         return console.feed.story_data()
+
+    @app.get("/api/programme")
+    def _programme() -> dict[str, Any]:
+        """The programme of drills: coverage, quarters, trends; `doubt` where the register does not hold."""
+        return console.programmes.document()
 
     @app.get("/api/stream", response_class=Response)
     async def _stream(

@@ -75,6 +75,7 @@ def serve(
     place: tuple[str, int],
     say: Say,
     *,
+    project: Path | None = None,
     beyond_loopback: bool = False,
     warn: Say = lambda _: None,
     more_links: Callable[[Callable[[], None]], None] | None = None,
@@ -86,6 +87,7 @@ def serve(
         about: The run or the project: sessions hold for this and this port.
         place: Host and port.
         say: Tells the person at the terminal.
+        project: Whose programme is shown; None where there is no project.
         beyond_loopback: Whether others than this machine may come.
         warn: Tells them what goes wrong.
         more_links: Called with a function that says another link, whenever one is asked for.
@@ -95,9 +97,8 @@ def serve(
     """
     server_socket = listen(*place)
     host, port = server_socket.getsockname()[:2]
-    name = hashlib.sha256(f"{about.resolve()}:{port}".encode()).hexdigest()[:20]
-    sessions = Sessions(runtime_dir() / f"console-{name}.json")
-    console = Console(feed, sessions, f"gameday-console-{port}")
+    sessions = Sessions(_sessions_file(about, port))
+    console = Console(feed, sessions, f"gameday-console-{port}", project)
     with suppress(OSError):
         os.nice(NICE)
     config = uvicorn.Config(
@@ -106,9 +107,9 @@ def serve(
         lifespan="on", timeout_graceful_shutdown=1, timeout_keep_alive=30, proxy_headers=False,
         h11_max_incomplete_event_size=32 << 10,
     )  # fmt: skip
-    shown = f"[{host}]" if ":" in host else host
 
     def link() -> None:
+        shown = f"[{host}]" if ":" in host else host
         say(f"http://{shown}:{port}{ENTER}?token={sessions.invite()}")
 
     feed.say = warn
@@ -118,3 +119,8 @@ def serve(
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[server_socket])
+
+
+def _sessions_file(about: Path, port: int) -> Path:
+    name = hashlib.sha256(f"{about.resolve()}:{port}".encode()).hexdigest()[:20]
+    return runtime_dir() / f"console-{name}.json"
