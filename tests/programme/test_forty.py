@@ -76,7 +76,9 @@ def test_the_three_real_drills_ended_as_they_were_meant_to(project):
     real = {plan: end for run, (plan, _, end, _) in drills.items() if not run.startswith("sim-")}
     assert real == {f"experiments/{plan}.yaml": end for plan, end in REAL_ENDS.items()}
     ends = Counter(end for _, _, end, _ in drills.values())
-    assert min(ends["finished"], ends["halted"], ends["crashed"]) >= 3, ends
+    passed = [run for run, (_, _, end, verdict) in drills.items() if (end, verdict) == ("finished", "pass")]
+    assert len(passed) >= 5, "a programme in which something was shown"
+    assert min(ends["finished"], ends["halted"], ends["crashed"]) >= 2, ends
 
 
 def test_quarter_by_quarter(project):
