@@ -28,6 +28,13 @@ NEW: tuple[Argument, ...] = (
     (("--peak",), {"metavar": "RATE", "help": "capacity: the forecast peak (40/s)"}),
     (("--headroom",), {"metavar": "SHARE", "help": "capacity: how much more it must hold (50%%)"}),
     (("--profile",), {"metavar": "FILE", "help": "the Locust file of its load (the lab's: orders)"}),
+    (
+        ("--runbook",),
+        {
+            "dest": "runbooks", "metavar": "FILE", "action": "append", "default": [],
+            "help": "dr: the runbook that brings it back; again for the way home",
+        },
+    ),
     (("--yes",), {"action": "store_true", "help": "ask nothing: what is not said is as proposed"}),
 )  # fmt: skip
 

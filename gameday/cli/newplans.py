@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from gameday.cli import exits
 from gameday.cli.asked import login, project_here, writing
 from gameday.errors import PlanError, UsageError
@@ -136,16 +138,45 @@ def _answers(asked: argparse.Namespace, project: Path, ask: Ask) -> Answers:
         peak=ask("peak", "The forecast peak", "40/s") if in_capacity else "",
         headroom=ask("headroom", "So much more must be held", "50%") if in_capacity else "",
         profile=ask("profile", question, profile),
-        books=_LAB_BOOKS if known and all((project / book).is_file() for book in _LAB_BOOKS) else (),
+        books=_books(asked.runbooks, project, known=known),
     )
+
+
+def _books(given: list[str], project: Path, *, known: bool) -> tuple[str, ...]:
+    """Return the runbooks that bring it back, as the plan names them; the lab's own where it is the lab.
+
+    Raises:
+        UsageError: One is not in the project.
+    """
+    if not given:
+        return _LAB_BOOKS if known and all((project / book).is_file() for book in _LAB_BOOKS) else ()
+    for book in given:
+        if not (project / book).is_file():
+            raise UsageError(
+                f"--runbook {book}: is no file of the project {project}",
+                todo="Write it first; its name is as seen from there, like runbooks/start-shop.yaml.",
+            )
+    return tuple(given)
 
 
 def _argument(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise UsageError(f"--with {text}: expected KEY=VALUE, like node=a")
+        raise UsageError(f"--with {text}: expected KEY=VALUE, like node=a or start=[nginx, -c, FILE]")
     if value in ("true", "false"):
         return name, value == "true"
+    if value.startswith("["):
+        return name, _list(text, value)
     if _NUMBER.match(value):
         return name, float(value) if "." in value else int(value)
     return name, value
+
+
+def _list(text: str, value: str) -> list[Any]:
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(item, str | int | float) for item in found):
+        raise UsageError(f"--with {text}: expected a list of words, like start=[nginx, -c, FILE]")
+    return found

@@ -6,7 +6,10 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from gameday.cli import exits
@@ -138,13 +141,20 @@ def _init(folder: Path) -> int:
 
 
 def templates() -> Path:
-    """Return where the example drills are: beside the package, or in the checkout it is run from.
+    """Return where the example drills are: in the checkout, or among the data files of the installation.
 
     Raises:
         UsageError: This installation has none.
     """
-    package = Path(__file__).resolve().parents[1]
-    for place in (package / "templates", package.parent):
+    checkout = Path(__file__).resolve().parents[2]
+    for place in (checkout, *_installed()):
         if (place / "experiments").is_dir():
             return place
     raise UsageError("this installation brings no example drills", todo="Install gameday again.")
+
+
+def _installed() -> Iterator[Path]:
+    with suppress(PackageNotFoundError):
+        for file in files("gameday") or ():
+            if file.parts[-2:] == ("gameday", "policy.yaml"):
+                yield Path(str(file.locate())).resolve().parent
