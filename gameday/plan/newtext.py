@@ -231,7 +231,7 @@ def _paced(answers: Answers) -> dict[str, str]:
 
 
 def fault_words(action: str, arguments: tuple[tuple[str, Any], ...]) -> str:
-    """Return what a fault is called: `postgres kill, node a`. How many at most, and commands, do not name it."""
+    """Return what a fault is called: `postgres kill, node a`; limits and commands do not name it."""
     module, _, name = action.rpartition(".")
     named = [(key, value) for key, value in arguments if key != "at_most" and not isinstance(value, list)]
     said = ", ".join(f"{key} {value}" for key, value in named)

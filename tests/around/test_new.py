@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -51,6 +52,9 @@ def test_a_plan_for_elsewhere_fits_its_objective(project, rto):
         (["--rto", "soon"], "'soon' is no duration"),
         (["--rpo", "1"], "no duration"),
         (["--with", "node"], "expected KEY=VALUE"),
+        (["--with", "start=[a, {b: c}]"], "expected a list of words"),
+        (["--with", "start=[a"], "expected a list of words"),
+        (["--runbook", "runbooks/not-there.yaml"], "is no file of the project"),
         (["--environment", "staging"], "--target is missing"),
     ],
 )
@@ -83,3 +87,18 @@ def test_questions_are_asked_at_a_terminal(tmp_path):
     assert process.wait(30) == 0, os.read(ours, 65536)
     plan = load_plan(project / "experiments" / "orders-dr.yaml")
     assert plan.objectives[0].rto_ns == 20 * 10**9 and dict(plan.about)["owner"] == "payments-sre"
+
+
+def test_a_runbook_of_ones_own_brings_it_back_and_lists_are_lists(project):
+    name = "experiments/own.yaml"
+    words = ("new", "dr", name, "--service", "shop", "--environment", "staging", "--target", "http://127.0.0.1:8081",
+             "--action", "gameday.actions.process.kill", "--with", "match=shop", "--with", "at_most=2",
+             "--with", "start=[shop, -p, 8081]", "--runbook", "runbooks/promote-standby.yaml", "--yes")  # fmt: skip
+    done = in_this_process(project, *words)
+    assert done.returncode == 0, done.stderr
+    plan = load_plan(project / name)
+    fault = plan.steps[0]
+    assert fault.name == "process kill, match shop"
+    assert json.loads(fault.do.provider)["arguments"]["start"] == ["shop", "-p", 8081]
+    assert {step.runbook for step in plan.steps[1:]} >= {"runbooks/promote-standby.yaml"}
+    assert not any(step.kind == "manual" for step in plan.steps)
