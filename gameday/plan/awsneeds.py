@@ -80,7 +80,7 @@ _SCALE = _need("ecs:UpdateService", _SERVICE)
 _SIZE = _need("eks:DescribeNodegroup", _NODES)
 _RESIZE = _need("eks:UpdateNodegroupConfig", _NODES)
 _EXECUTION = _need("ssm:GetAutomationExecution")
-_EXECUTIONS = _need("ssm:DescribeAutomationExecutions")
+_EXECUTIONS = _need("ssm:DescribeAutomationExecutions ssm:ListTagsForResource")
 
 NEEDS: dict[str, tuple[Need, ...]] = {
     "rds.failover_cluster": (_MEMBERS, _FAILOVER),

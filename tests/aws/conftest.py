@@ -7,6 +7,7 @@ import boto3
 import pytest
 
 from gameday.plan.awsneeds import NEEDS
+from tests.aws.calls import noted
 from tests.aws.emulators import ACCOUNTS, CREDENTIALS, Front, emulator
 
 REGION = "us-east-1"
@@ -74,7 +75,8 @@ class World:
             given = {"within_s": 20, **given}
         self.capsys.readouterr()
         try:
-            return function(self.account, region, **given)
+            with noted("model" if self.kind == "front" else self.kind):
+                return function(self.account, region, **given)
         finally:
             lines = [line.split() for line in self.capsys.readouterr().out.splitlines()]
             made = {f"{w[3]}:{w[4]}" for w in lines if w[:1] == ["aws"]} - {"sts:GetCallerIdentity"}

@@ -151,7 +151,7 @@ class Front:
             for key, value in headers.items():
                 if key.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
                     handler.send_header(key, value)
-            if "x-amzn-RequestId" not in headers:
+            if "x-amzn-requestid" not in map(str.lower, headers):
                 handler.send_header("x-amzn-RequestId", "front-request")
             handler.send_header("Content-Length", str(len(data)))
             handler.end_headers()

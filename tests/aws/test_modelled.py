@@ -209,6 +209,24 @@ def test_an_automation_that_failed_is_no_success_and_one_that_runs_is_stopped(fr
     assert front.asked("StopAutomationExecution")[0]["Type"] == "Cancel"
 
 
+def test_an_automation_whose_start_was_never_answered_is_found_by_its_own_tag_and_stopped(front, world):
+    automation(front, "InProgress", "Cancelled")
+    front.rule("StartAutomationExecution", json_error("InternalServerError", status=500))
+    with pytest.raises(ActionError, match="InternalServerError"):
+        world.do("ssm.run_automation", document="Restart")
+    (asked,) = front.asked("StartAutomationExecution")  # A start is not sent twice.
+    theirs, ours = "00000000-0000-0000-0000-0000000000ff", "00000000-0000-0000-0000-00000000000a"
+    listed = [
+        {"AutomationExecutionId": name, "AutomationExecutionStatus": "InProgress"} for name in (theirs, ours)
+    ]
+    front.rule("DescribeAutomationExecutions", {"AutomationExecutionMetadataList": listed})
+    tags = {theirs: [{"Key": "gameday", "Value": "another drill's"}], ours: asked["Tags"]}
+    front.rule("ListTagsForResource", lambda given: {"TagList": tags[given["ResourceId"]]})
+    assert world.do("ssm.is_automation_owed", document="Restart") is True
+    world.do("ssm.stop_automation", document="Restart")
+    assert [given["AutomationExecutionId"] for given in front.asked("StopAutomationExecution")] == [ours]
+
+
 def test_a_change_that_aws_refused_owes_nothing_and_one_that_ended_in_an_error_of_the_server_does(
     front, world
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import pkgutil
@@ -13,6 +12,7 @@ import pytest
 import gameday.actions.aws as package
 from gameday.plan.awsneeds import NEEDS, PERMISSION_ONLY, least_policy
 from gameday.plan.load import load_plan
+from tests.aws.calls import in_code
 from tests.aws.plans import documented
 
 HELPERS = {"session", "prior"}
@@ -47,15 +47,7 @@ def test_every_permission_is_an_operation_that_botocore_knows():
 
 def test_every_call_in_the_code_is_declared_somewhere():
     declared = {action for needs in NEEDS.values() for need in needs for action in need.actions}
-    made = set()
-    for path in Path(package.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) > 1:
-                first, second = node.args[:2]
-                if node.func.attr in ("read", "write", "all") and isinstance(second, ast.Constant):
-                    name = {"DATA": "route53-recovery-cluster", "SHIFT": "arc-zonal-shift"}
-                    service = first.value if isinstance(first, ast.Constant) else name[first.id]
-                    made.add(f"{service}:{second.value}")
+    made = in_code()
     assert len(made) > 25
     assert made - declared == {"sts:GetCallerIdentity"}
 

@@ -30,6 +30,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.loaders import create_loader
+from botocore.parsers import ResponseParserError
 
 from gameday.actions.http import ActionError
 
@@ -121,7 +122,7 @@ class Aws:
             for page in client.get_paginator(name).paginate(**given):
                 self._note(service, operation, page)
                 found += page.get(key) or ()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise _translated(service, operation, error) from None
         return found
 
@@ -149,7 +150,7 @@ class Aws:
     def _send(self, service: str, operation: str, client: Any, given: dict[str, Any]) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(client, xform_name(operation))(**given)
-        except (BotoCoreError, ClientError, ValueError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError, ValueError) as error:
             raise _translated(service, operation, error) from None
         request = self._note(service, operation, answer)
         if client.meta.config.retries.get("total_max_attempts") == 1:
@@ -200,6 +201,10 @@ def _translated(service: str, operation: str, error: Exception) -> ActionError:
         return ActionError(f"{where}: no AWS credentials were found; set them in the environment")
     if isinstance(error, ReadTimeoutError | ConnectTimeoutError):
         return Unanswered(f"{where}: no answer in time; whether it was carried out is not known")
+    if isinstance(error, ResponseParserError):
+        return Unanswered(
+            f"{where}: what answered is not AWS (a proxy?); whether it was carried out is not known"
+        )
     if isinstance(error, EndpointConnectionError):
         return Unanswered(f"{where}: the endpoint cannot be reached: {error}")
     if not isinstance(error, ClientError):

@@ -99,8 +99,17 @@ def _ours(aws: Aws, document: str) -> str:
         return str(known.get("id", ""))
     filters = [{"Key": "TagKey", "Values": [TAG]}, {"Key": "DocumentNamePrefix", "Values": [document]}]
     found = aws.all("ssm", "DescribeAutomationExecutions", "AutomationExecutionMetadataList", Filters=filters)
-    live = [one for one in found if one["AutomationExecutionStatus"] not in OVER]
-    return str(live[0]["AutomationExecutionId"]) if live else ""
+    for one in found:
+        name = str(one["AutomationExecutionId"])
+        if one["AutomationExecutionStatus"] not in OVER and _has_tag(aws, name, known["token"]):
+            return name
+    return ""
+
+
+def _has_tag(aws: Aws, name: str, token: str) -> bool:
+    """Tell whether an automation carries our own token: others of gameday may run beside it."""
+    found = aws.read("ssm", "ListTagsForResource", ResourceType="Automation", ResourceId=name)
+    return {"Key": TAG, "Value": token} in found["TagList"]
 
 
 def _execution(aws: Aws, name: str) -> dict[str, Any]:
