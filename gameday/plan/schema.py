@@ -364,5 +364,11 @@ ABOUT = (
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a plan file, for editors."""
-    return PlanIn.model_json_schema(by_alias=True)
+    """Return the JSON schema of a plan file, for editors: with what each key means."""
+    from gameday.plan.meanings import meaning  # noqa: PLC0415 - a plan is validated without it
+
+    found = PlanIn.model_json_schema(by_alias=True)
+    for owner, part in (("PlanIn", found), *found["$defs"].items()):
+        for key, said in part.get("properties", {}).items():
+            said["description"] = meaning(owner, key) or meaning("ActivityIn", key)
+    return found
