@@ -29,6 +29,7 @@ from gameday.runner.arming import runtime_dir
 from gameday.runner.desk import Desk
 from gameday.runner.listing import outcome_of
 
+OVER = ("completed", "halted", "refused")  # Not crashed: its undos may still be owed.
 LINE_MAX = 64 << 10
 CALLERS_MAX = 16
 HEAR_MAX_S = 3.0
@@ -137,8 +138,17 @@ def ask(run_dir: Path, kind: str, *, by: str, text: str = "", **more: str) -> di
                 reply: dict[str, Any] = json.loads(answer.readline(LINE_MAX) or b"{}")
     except (OSError, ValueError, Refused) as error:
         put = _put_down(run_dir, f"{by}: {text}\n") if kind == "halt" else ""
-        if put == HALT_PUT and _lives(run_dir):
+        stand = _stands(run_dir)
+        if put == HALT_PUT and stand == "running":
             return {"ok": True, "file": str(run_dir / HALT_FILE)}
+        if stand in OVER:
+            if put == HALT_PUT:
+                with suppress(OSError):
+                    (run_dir / HALT_FILE).unlink(missing_ok=True)
+            raise Refused(
+                f"no drill is running: the last one, {run_dir.name}, is over ({stand})",
+                todo="`gameday runs` lists them all.",
+            ) from error
         raise Refused(
             f"the run in {run_dir} does not answer ({error}){put}",
             todo="`gameday runs` says how it stands; if it crashed, `gameday recover` finishes its undos.",
@@ -157,8 +167,8 @@ def _put_down(run_dir: Path, text: str) -> str:
     return HALT_PUT
 
 
-def _lives(run_dir: Path) -> bool:
+def _stands(run_dir: Path) -> str:
     try:
-        return outcome_of(read_records(run_dir)) == "running"
+        return outcome_of(read_records(run_dir))
     except GameDayError:
-        return False
+        return ""

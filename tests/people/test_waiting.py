@@ -110,7 +110,7 @@ def test_nobody_at_the_first_gate_is_a_refusal_and_nothing_is_injected(people, l
     assert kinds(run, "RunEnded")[0]["outcome"] == "refused"
     assert not kinds(run, "StepStarted") and not kinds(run, "LoadAsked")
     late = people.approve(str(run.folder), "a.chen")
-    assert late.returncode == 3 and "does not answer" in late.stderr
+    assert late.returncode == 3 and "is over (refused)" in late.stderr
     assert whole(lab)
 
 
