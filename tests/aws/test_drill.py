@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 REGION = "us-east-1"
 TARGETS = (
     "aws:123456789012/us-east-1/cluster/orders",
+    "aws:123456789012/us-east-1/asg/shop",
     "aws:123456789012/us-east-1/record/ZONE/db.example.com/A",
 )
 

@@ -19,6 +19,7 @@ from gameday.cli.help_texts import COMMANDS
 from gameday.cli.main import parser
 from gameday.history.events import Command, Report
 from gameday.plan import meanings, policymeanings
+from gameday.plan.load import load_plan
 from gameday.plan.policyfile import PolicyIn, RulesIn
 from gameday.plan.schema import FailoverIn, PlanIn, RunbookFileIn
 from gameday.plan.shape import Part, Written
@@ -40,6 +41,7 @@ def pages() -> dict[str, str]:
         "history.md": _history(),
         "exit-codes.md": _exits(),
         "environment.md": _environment(),
+        "drills.md": _drills(),
     }
 
 
@@ -255,6 +257,41 @@ def _environment() -> str:
     lines += [f"| `{name}` | {text} |" for name, text in sorted(VARIABLES.items())]
     lines += ["", "Besides these a plan or policy names its own: `${env.NAME}`, and `token_env: NAME`."]
     return "\n".join(lines) + "\n"
+
+
+# --- ready drills ------------------------------------------------------------------------------
+
+SYSTEMS = (
+    ("aws-", "AWS"), ("kubernetes-", "Kubernetes"), ("patroni-", "PostgreSQL under Patroni"), ("sentinel-", "Redis Sentinel"),
+    ("", "the lab: PostgreSQL with a standby, users on two regions"),
+)  # fmt: skip
+
+
+def _drills() -> str:
+    lines = [
+        "# Ready drills", "", MADE, "",
+        "`gameday init` copies them. Each is a plan in `experiments/` that runs as it is in the lab, or with your names and addresses in it elsewhere.", "",
+    ]  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "experiments").glob("*.yaml")):
+        plan = load_plan(path)
+        books = dict.fromkeys(step.runbook for step in plan.steps if step.runbook)
+        loads = ", ".join(f"`{load.profile}`" for load in plan.load) or "none"
+        system = next(title for start, title in SYSTEMS if path.stem.startswith(start))
+        hypothesis = " ".join(dict(plan.about)["hypothesis"].split())
+        found.setdefault(system, []).append(
+            f"| `{path.name}` | **{_cell(plan.title)}**: {_cell(hypothesis)} | {loads} | {', '.join(f'`{b}`' for b in books) or 'none'} |"
+        )
+    for _, title in reversed(SYSTEMS):
+        lines += [
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            "| plan | shows | load | runbooks |",
+            "|---|---|---|---|",
+            *found[title],
+            "",
+        ]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def shapes() -> Iterator[tuple[type[Part], dict[str, str]]]:
