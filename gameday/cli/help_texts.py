@@ -106,6 +106,7 @@ COMMANDS: dict[str, Text] = {
         (
             (("what",), {"metavar": "PLAN|RUN", "nargs": "?", "help": "a plan file, or a run (the latest)"}),
             _POLICY,
+            (("--by-hand",), {"action": "store_true", "help": "the plan as `gameday run --by-hand` runs it"}),
             (
                 ("--as",),
                 {"metavar": "NAME", "dest": "who", "default": "", "help": "your name in allowed_signers"},

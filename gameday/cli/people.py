@@ -22,8 +22,10 @@ from gameday.plan.approvals import (
     statement_bytes,
     unfit,
 )
+from gameday.plan.byhand import by_hand
 from gameday.plan.load import find_project, load_plan
 from gameday.plan.policyfile import find_policy
+from gameday.runner.anchor import write_anew
 from gameday.runner.approvals import FOLDER, file_name, parts_of, subject_of, terms_of
 from gameday.runner.control import ask
 from gameday.runner.statements import make_statement, sign_command, statement_lines
@@ -52,6 +54,7 @@ def report(asked: argparse.Namespace) -> int:
 
 def _approve_plan(path: Path, asked: argparse.Namespace) -> int:
     plan, project = load_plan(path), find_project(path)
+    plan = by_hand(plan) if asked.by_hand else plan
     terms = terms_of(plan, project, find_policy(project, asked.policy))
     subject = subject_of(plan, START, terms.policy_sha256)
     wanted = tuple(need for need in terms.before_faults if not need.live)
@@ -75,9 +78,9 @@ def _approve_plan(path: Path, asked: argparse.Namespace) -> int:
     with writing(file):
         folder.mkdir(exist_ok=True)
         file.with_name(f"{file.name}.sig").unlink(missing_ok=True)
-        file.write_bytes(data)
+        write_anew(file, data)
         if signature:
-            file.with_name(f"{file.name}.sig").write_bytes(signature)
+            write_anew(file.with_name(f"{file.name}.sig"), signature)
     if not signature:
         print(f"claimed, not signed: {file}; it will be recorded, and counts for nothing")
         return exits.PASS

@@ -21,6 +21,7 @@ from gameday.plan.model import Plan
 from gameday.plan.stored import plan_digest
 
 _PARTS = ("experiments", "loadprofiles", "runbooks")
+_IGNORED = (".gameday/", "runs/", "register/")
 
 
 def carry_out(asked: argparse.Namespace) -> int:
@@ -135,7 +136,11 @@ def _init(folder: Path) -> int:
         shutil.copytree(source / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     if not (folder / POLICY_FILE).exists():
         shutil.copy(source / POLICY_FILE, folder / POLICY_FILE)
-    (folder / ".gitignore").write_text(".gameday/\nruns/\nregister/\n", encoding="utf-8")
+    ignored = folder / ".gitignore"
+    if ignored.exists() or ignored.is_symlink():
+        print(f"{ignored} is there already and stays as it is: add {', '.join(_IGNORED)} to it.")
+    else:
+        ignored.write_text("".join(f"{line}\n" for line in _IGNORED), encoding="utf-8")
     print(f"made {folder}: {', '.join(_PARTS)}, {POLICY_FILE}. Now try `gameday drill` in it.")
     return exits.PASS
 

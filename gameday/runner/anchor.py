@@ -240,9 +240,15 @@ class Stamper:
         self._inbox.put((self._clock.now_ns(), event))
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_anew(path: Path, data: bytes) -> None:
+    """Write a file that others may read in place of whatever has its name; a link is not followed."""
+    path.unlink(missing_ok=True)
+    write_bytes(path, data, mode=0o644)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write a new file and make sure that it is on disk."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
         file.flush()

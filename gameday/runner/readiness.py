@@ -22,6 +22,7 @@ from gameday.hosts.sshkeygen import sign, verify
 from gameday.plan.approvals import is_principal
 from gameday.plan.model import Plan, StepKind
 from gameday.plan.stored import read_plan
+from gameday.runner.anchor import write_anew
 from gameday.runner.programme import plans_of, read_ground
 from gameday.runner.standing import standing
 
@@ -90,8 +91,8 @@ def sign_item(
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{who}-{hashlib.sha256(item.encode()).hexdigest()[:12]}.json"
     (folder / f"{name}.sig").unlink(missing_ok=True)
-    (folder / name).write_bytes(data)
-    (folder / f"{name}.sig").write_bytes(signature)
+    write_anew(folder / name, data)
+    write_anew(folder / f"{name}.sig", signature)
     return signed
 
 

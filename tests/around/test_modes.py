@@ -17,6 +17,7 @@ from gameday.plan.model import StepKind
 from gameday.plan.stored import plan_digest
 from tests.commands import in_this_process
 from tests.drills import ROOT, SHORT, Run, make_project
+from tests.people.keys import People
 
 PLAN = load_plan(ROOT / "experiments" / "primary-loss.yaml")
 
@@ -105,6 +106,54 @@ def walk(run, project, timeout_s=200):
     return said
 
 
+def sealed(project, run):
+    """Seal a run and verify its bundle as an auditor does; return what the verifier computed anew."""
+    done = in_this_process(project, "seal", str(run.folder))
+    assert done.returncode == 0, done.stderr
+    bundle = run.folder / "bundle"
+    (project / "runner.pub").write_bytes((bundle / "attest" / "runner.pub").read_bytes())
+    (project / "trust.yaml").write_text("runners: [runner.pub]\n")
+    words = [sys.executable, "-m", "gameday", "verify", str(bundle), "--trust", str(project / "trust.yaml")]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == 4, said.stdout + said.stderr  # Nobody has stamped its time.
+    lines = {line.split()[0]: line for line in said.stdout.splitlines() if line[:1].isalpha()}
+    for name in ("integrity", "authenticity", "completeness", "recomputation"):
+        assert lines[name].split()[1] == "pass", lines[name]
+    return lines["recomputation"]
+
+
+def test_what_people_carry_out_by_hand_is_approved_as_such(tmp_path):
+    project = make_project(tmp_path / "project")
+    path = project / "experiments" / "primary-loss.yaml"
+    path.write_text(f"approvals: {{before_faults: [{{role: approver}}]}}\n{path.read_text()}")
+    people = People(tmp_path / "keys", project)
+    told = {}
+    for more in ((), ("--by-hand",)):
+        done = people.approve("experiments/primary-loss.yaml", "a.chen", *more)
+        assert done.returncode == 0, done.stderr
+        statements = [json.loads(p.read_text()) for p in (project / "approvals").glob("*.json")]
+        told[more] = {one["subject"]["plan_sha256"] for one in statements}
+    plan = load_plan(path)
+    assert told[()] == {plan_digest(plan)}
+    assert told["--by-hand",] == {plan_digest(by_hand(plan))}  # A later one of the same person replaces it.
+
+
+def test_an_approval_is_not_written_through_a_link(tmp_path):
+    project = make_project(tmp_path / "project")
+    path = project / "experiments" / "primary-loss.yaml"
+    path.write_text(f"approvals: {{before_faults: [{{role: approver}}]}}\n{path.read_text()}")
+    people = People(tmp_path / "keys", project)
+    assert people.approve("experiments/primary-loss.yaml", "a.chen").returncode == 0
+    (file,) = (project / "approvals").glob("*.json")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    file.unlink()
+    file.symlink_to(elsewhere)
+    assert people.approve("experiments/primary-loss.yaml", "a.chen").returncode == 0
+    assert elsewhere.read_text() == "precious"
+    assert file.is_file() and not file.is_symlink()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_table_top_needs_no_target_tests_nothing_and_says_so(tmp_path):
@@ -126,6 +175,7 @@ def test_a_table_top_needs_no_target_tests_nothing_and_says_so(tmp_path):
     for name in ("plan.json", "report.html", "history.jsonl"):
         assert "TABLE-TOP" in (run.folder / name).read_text() or name == "history.jsonl"
     assert not {kind for kind, _ in run.kinds()} & {"LoadAsked", "UndoStarted", "LedgerAsked"}
+    assert "not_tested" in sealed(project, run)
 
 
 @pytest.mark.slow
@@ -161,3 +211,4 @@ def test_by_hand_the_same_runbooks_bring_a_real_pair_back(tmp_path, lab):
     assert "took_ns" in json.dumps(found["steps by hand"])
     assert main(["writeup", str(run.folder), "-o", str(tmp_path / "w.md")]) == 0
     assert open_case(run.folder).plan.about == hand.about
+    sealed(project, run)

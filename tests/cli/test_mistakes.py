@@ -155,6 +155,13 @@ def test_plan_says_in_words_what_will_happen(project):
         assert words in done.stdout
 
 
+def test_init_leaves_a_gitignore_that_is_there_as_it_is(tmp_path):
+    (tmp_path / ".gitignore").write_text("mine/\n")
+    done = gameday(tmp_path, "init", ".")
+    assert done.returncode == 0 and "stays as it is: add .gameday/, runs/, register/ to it" in done.stdout
+    assert (tmp_path / ".gitignore").read_text() == "mine/\n"
+
+
 def test_init_makes_a_project_whose_plans_are_sound(tmp_path):
     done = gameday(tmp_path, "init", "mine")
     assert done.returncode == 0
