@@ -85,7 +85,7 @@ def test_a_node_dies_and_its_pods_come_up_elsewhere(site, space, tmp_path):
     folder = project(tmp_path / "p", site.url, [fault, {"hold": "45s"}])
     code, out, found, seen, run = watched(folder, site.url)
     assert code == 0, out + run.explain()
-    print(f"node death: {agree(found, seen)}")
+    print(f"node death: {agree(found, seen, slack_s=HALF_LOST_S)}")
     assert found["rta_s"]["min"] > 1  # Half of what visitors ask for is lost until the node is given up.
     site.plane.until(lambda: site.plane.ready_nodes() == 2, "node2 did not come back")
     assert get(f"{site.url}/health") == "well\n"
@@ -111,14 +111,18 @@ def outage_s(seen):
     return max(seen.rows[last][1] - first[2], 0) / 1e9, (after[2] - before[1]) / 1e9
 
 
-def agree(found, seen):
+# Of a service that loses every other request a probe misses the last loss by n samples once in 2**n times.
+HALF_LOST_S = 14 * 0.1
+
+
+def agree(found, seen, *, slack_s=0.0):
     """Hold what was reported against what the watcher saw; return both as text."""
     reported = (found["rta_s"]["min"], found["rta_s"]["max"])
     if seen.first is None:
         assert reported[0] == 0, reported
         return f"reported {reported}, the watcher saw no outage"
     theirs = outage_s(seen)
-    assert meets(reported, theirs), (reported, theirs)
+    assert meets((reported[0] - slack_s, reported[1] + slack_s), theirs), (reported, theirs)
     return f"reported {reported}, watcher {theirs}"
 
 
