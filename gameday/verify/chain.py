@@ -29,6 +29,7 @@ KEPT = {
     "RunStarted", "StepStarted", "StepEnded", "UndoStarted", "UndoEnded", "PhaseChanged", "Halted",
     "RunEnded", "RunnerLost", "LedgerRead", "ClockRead", "LoadReported", "TargetsResolved", "ApprovalGiven",
     "TimeStamped", "LoadAsked", "TrialStarted", "TrialEnded", "ExperimentEnded", "ActivityEnded",
+    "ManualReported",
 }  # fmt: skip
 _KEYS = {"actor", "at_ns", "data", "kind", "prev", "seq", "utc"}
 _STREAM = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")

@@ -19,6 +19,7 @@ from .chain import History
 from .clocks import bound_ns, check_clock, widened
 from .data import check_data
 from .experiments import experiments, is_experiment
+from .hand import by_hand, is_table_top, table_top
 from .lines import Broken, Line
 from .others import after, before, effects, halt, left, loads
 from .recovery import Interval, coverage_ppm, judge, outage_of, recovered_by, segments, unseen_ns
@@ -81,6 +82,8 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
         Broken: The plan or a record is not what it must be.
     """
     run = Run(plan, history)
+    if is_table_top(run):
+        return _result(run, [_plain(other) for other in table_top(run)], [], set())
     alone = is_experiment(run)
     findings = [] if alone else [_plain(before(run))]
     findings += [_plain(other) for other in experiments(run)]
@@ -104,8 +107,17 @@ def recompute(plan: dict[str, Any], history: History) -> Result:
     end_state = () if alone else (after(run),)
     rest = (
         *effects(run), *loads(run), *compared(run), *end_state, residual, *halt(run), *check_clock(run),
+        *by_hand(run),
     )  # fmt: skip
-    findings += [_plain(other) for other in rest]
+    return _result(run, [*findings, *(_plain(other) for other in rest)], objectives, steps)
+
+
+def _result(
+    run: Run,
+    findings: list[Found],
+    objectives: list[tuple[str, str, int, Interval | None, str]],
+    steps: set[str],
+) -> Result:
     end = run.end.data if run.end else {}
     return Result(
         findings=findings,
