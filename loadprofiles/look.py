@@ -1,6 +1,8 @@
 """People who look at one page, over and over: the load for a service of which no more is known.
 
     LOOK_AT=/orders    which page; / unless said
+
+Plain Locust, nothing of gameday in it. Try it alone: locust -f loadprofiles/look.py --host URL
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from locust import FastHttpUser, task
 
 
 class Visitor(FastHttpUser):
-    """One who looks."""
+    """One who looks, and gives up on an answer after two seconds."""
+
+    network_timeout = 2.0
+    connection_timeout = 2.0
 
     @task
     def look(self) -> None:
