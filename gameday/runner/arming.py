@@ -50,6 +50,7 @@ from gameday.runner.artefact import read_artefact
 
 TIMEOUT_S = 3.0
 EXCLUDED_MAX = 200
+TARGET_TODO = 'See that the target runs, and answers there with {"environment": …, "name": …}.'
 LAB_TODO = "Start the lab with `gameday lab up`; `gameday lab status` says how it is."
 
 
@@ -147,7 +148,8 @@ def _identity(plan: Plan, bound: Plan, project: Path) -> dict[str, Any]:
     run side by side; elsewhere nobody knows that they do not touch the same.
     """
     if not (is_experiment(plan) or is_table_top(plan)):
-        return _get_json(bound.target.identity_url, what="the target's identity")
+        todo = LAB_TODO if "${lab." in plan.target.identity_url else TARGET_TODO
+        return _get_json(bound.target.identity_url, what="the target's identity", todo=todo)
     environment = plan.target.environment
     where = hashlib.sha256(os.fsencode((project / plan.source).resolve())).hexdigest()[:12]
     name = f"{plan.source} {where}" if environment in (LAB, TABLE_TOP) else "experiments"
@@ -300,13 +302,13 @@ def check_whole(values: Mapping[str, str]) -> None:
         )
 
 
-def _get_json(url: str, *, what: str, token: str = "") -> dict[str, Any]:
+def _get_json(url: str, *, what: str, token: str = "", todo: str = LAB_TODO) -> dict[str, Any]:
     """Ask `url` itself, within one deadline: no redirect and no proxy may speak for the target."""
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     try:
         found = json.loads(_body(exchange(url, headers=headers, timeout_s=TIMEOUT_S)))
     except (ValueError, RecursionError, http.client.HTTPException) as error:
-        raise TargetAbsent(f"{what} at {url} cannot be read: {error}", todo=LAB_TODO) from error
+        raise TargetAbsent(f"{what} at {url} cannot be read: {error}", todo=todo) from error
     if not isinstance(found, dict):
         raise TargetAbsent(f"{what} at {url} is not a JSON object")
     return found

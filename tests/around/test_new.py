@@ -102,3 +102,13 @@ def test_a_runbook_of_ones_own_brings_it_back_and_lists_are_lists(project):
     assert json.loads(fault.do.provider)["arguments"]["start"] == ["shop", "-p", 8081]
     assert {step.runbook for step in plan.steps[1:]} >= {"runbooks/promote-standby.yaml"}
     assert not any(step.kind == "manual" for step in plan.steps)
+
+
+def test_a_target_of_ones_own_that_is_not_there_is_not_told_to_start_the_lab(project):
+    name = "experiments/away.yaml"
+    words = ("new", "game-day", name, "--service", "shop", "--environment", "lab", "--target", "http://127.0.0.1:1",
+             "--action", "gameday.actions.process.stop", "--with", "match=shop", "--yes")  # fmt: skip
+    assert in_this_process(project, *words).returncode == 0
+    done = in_this_process(project, "run", name, "--rehearse")
+    assert done.returncode == 3, done.stdout
+    assert "See that the target runs" in done.stderr and "gameday lab" not in done.stderr
