@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import botocore.client
+import botocore.session
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 import gameday.actions.aws as package
@@ -72,3 +74,19 @@ def in_code():
                     found.add(f"{service}:{second.value}")
     declared = {action for needs in NEEDS.values() for need in needs for action in need.actions}
     return found | {action for action in declared if action.partition(":")[2] in words}
+
+
+def s3_in_code():
+    """Every call to S3 in the hosts that use boto3: by method, or by the name that a paginator is asked for."""
+    model = botocore.session.get_session().get_service_model("s3")
+    by_method = {xform_name(operation): operation for operation in model.operation_names}
+    found = set()
+    for path in (Path(package.__file__).parents[2] / "hosts").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+        if "boto3" not in imported:
+            continue
+        words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        words |= {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        found |= {f"s3:{by_method[word]}" for word in words & set(by_method)}
+    return found

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -99,6 +100,10 @@ class Front:
         self.upstream = urllib.parse.urlsplit(upstream)
         self.rules: dict[str, list] = {}
         self.seen: list[tuple[str, dict | str]] = []
+        self.trouble: Callable | None = None  # Goes before every rule: see tests/aws/troubles.py.
+        self.region = ""  # Passed on as if it had been signed for this one.
+        self.credentials = Path()  # Of whoever calls.
+        self.queue: list[socket.socket] = []
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -113,14 +118,34 @@ class Front:
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self._handler = Handler
+        self._listen(0)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def _listen(self, port: int) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        self.server.daemon_threads = True
+        self.is_there = True
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def leave(self) -> None:
+        """Listen no more."""
+        if self.is_there:
+            self.server.shutdown()
+            self.server.server_close()
+            self.is_there = False
+
+    def come_back(self) -> None:
+        """Listen again where it was."""
+        while self.queue:
+            self.queue.pop().close()
+        if not self.is_there:
+            self._listen(self.server.server_address[1])
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.leave()
+        while self.queue:
+            self.queue.pop().close()
 
     def rule(self, operation: str, *answers) -> None:
         """Answer these in turn; the last one for ever. A number is a delay, None passes on."""
@@ -134,6 +159,8 @@ class Front:
         self.seen.append((name, _given(body)))
         answers = self.rules.get(name) or self.rules.get("*") or [None]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if self.trouble is not None:
+            answer = self.trouble(name, is_json="X-Amz-Target" in handler.headers) or answer
         if isinstance(answer, int | float):
             time.sleep(answer)
             answer = (500, b"", {})
@@ -162,6 +189,9 @@ class Front:
     def _pass_on(self, handler, body: bytes):
         link = http.client.HTTPConnection(self.upstream.hostname, self.upstream.port, timeout=60)
         headers = {k: v for k, v in handler.headers.items() if k.lower() != "connection"}
+        if self.region:
+            signed = headers.get("Authorization", "")
+            headers["Authorization"] = signed.replace("/us-east-1/", f"/{self.region}/")
         link.request(handler.command, handler.path, body or None, headers)
         reply = link.getresponse()
         return reply.status, reply.read(), dict(reply.getheaders())

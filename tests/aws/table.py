@@ -14,7 +14,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from tests.aws.calls import ANSWERED, RECORD, in_code
+from tests.aws.calls import ANSWERED, RECORD, in_code, s3_in_code
 from tests.aws.emulators import MINISTACK
 
 HERE = Path(__file__).resolve().parent
@@ -23,17 +23,13 @@ KEPT = HERE / "calls.json"
 PAGE = ROOT / "docs" / "aws.md"
 TESTS = ("test_emulated.py", "test_emulated_more.py", "test_modelled.py", "test_object_lock.py")
 BEGIN, END = "<!-- calls: python -m tests.aws.table --write -->", "<!-- end of calls -->"
-S3 = (
-    "s3:DeleteObject", "s3:GetObject", "s3:GetObjectLegalHold", "s3:GetObjectLockConfiguration",
-    "s3:GetObjectRetention", "s3:PutObject",
-)  # fmt: skip
 EMULATORS = ("moto", "ministack")
 Calls = dict[str, dict[str, str]]
 
 
 def declared() -> set[str]:
     """Every call that our code sends."""
-    return in_code() | set(S3)
+    return in_code() | s3_in_code()
 
 
 def sent() -> Calls:

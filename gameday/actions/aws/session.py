@@ -39,6 +39,7 @@ READ_ATTEMPTS, WRITE_ATTEMPTS = 3, 3
 BACKOFF_S = 0.25
 PAUSE_S = 2.0
 _MODELS = create_loader()  # The services' models are read once; nothing else is shared by two sessions.
+_NO_ANSWER = (ResponseParserError, KeyError)  # The second: XML that is well formed, and no answer of AWS.
 _ACCOUNT = re.compile(r"\d{12}\Z")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z")
 _THROTTLED = re.compile(r"(?i)throttl|TooManyRequests|RequestLimitExceeded|SlowDown|BandwidthLimit")
@@ -122,7 +123,7 @@ class Aws:
             for page in client.get_paginator(name).paginate(**given):
                 self._note(service, operation, page)
                 found += page.get(key) or ()
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError, *_NO_ANSWER) as error:
             raise _translated(service, operation, error) from None
         return found
 
@@ -150,7 +151,7 @@ class Aws:
     def _send(self, service: str, operation: str, client: Any, given: dict[str, Any]) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(client, xform_name(operation))(**given)
-        except (BotoCoreError, ClientError, ResponseParserError, ValueError) as error:
+        except (BotoCoreError, ClientError, *_NO_ANSWER, ValueError) as error:
             raise _translated(service, operation, error) from None
         request = self._note(service, operation, answer)
         if client.meta.config.retries.get("total_max_attempts") == 1:
@@ -201,7 +202,7 @@ def _translated(service: str, operation: str, error: Exception) -> ActionError:
         return ActionError(f"{where}: no AWS credentials were found; set them in the environment")
     if isinstance(error, ReadTimeoutError | ConnectTimeoutError):
         return Unanswered(f"{where}: no answer in time; whether it was carried out is not known")
-    if isinstance(error, ResponseParserError):
+    if isinstance(error, _NO_ANSWER):
         return Unanswered(
             f"{where}: what answered is not AWS (a proxy?); whether it was carried out is not known"
         )
